@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What bindgen reads. Constants that are casts or macros are invisible to it, so they
+ * are given a name of their own, COHFS_CONST_<name>.
+ */
+#include <linux/types.h>
+#include <linux/errseq.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/seq_file.h>
+#include <linux/statfs.h>
+#include "helpers.h"
+
+const fmode_t COHFS_CONST_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
+const gfp_t COHFS_CONST_GFP_KERNEL = GFP_KERNEL;
+const gfp_t COHFS_CONST_GFP_NOFS = GFP_NOFS;
+const int COHFS_CONST_IOCB_DIRECT = IOCB_DIRECT;
+const int COHFS_CONST_IOCB_DSYNC = IOCB_DSYNC;
+const int COHFS_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
+const int COHFS_CONST_IOCB_SYNC = IOCB_SYNC;
+const int COHFS_CONST_IOCB_ATOMIC = IOCB_ATOMIC;
+const int COHFS_CONST_IOCB_HIPRI = IOCB_HIPRI;
+const unsigned long COHFS_CONST_SB_RDONLY = SB_RDONLY;
+const unsigned long COHFS_CONST_SB_SILENT = SB_SILENT;
+const unsigned long COHFS_CONST_SB_NOATIME = SB_NOATIME;
+const slab_flags_t COHFS_CONST_INODE_CACHE_FLAGS = SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT;

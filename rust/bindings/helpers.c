@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inline functions and macros of the kernel that Rust cannot call: one line each, no
+ * logic, sorted by name.
+ */
+#include "helpers.h"
+
+struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp)
+{
+	return alloc_inode_sb(sb, cache, gfp);
+}
+
+unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev)
+{
+	return bdev_logical_block_size(bdev);
+}
+
+u64 cohfs_bdev_nr_bytes(struct block_device *bdev)
+{
+	return bdev_nr_bytes(bdev);
+}
+
+bool cohfs_buffer_uptodate(const struct buffer_head *bh)
+{
+	return buffer_uptodate(bh);
+}
+
+bool cohfs_buffer_write_io_error(const struct buffer_head *bh)
+{
+	return buffer_write_io_error(bh);
+}
+
+void cohfs_cond_resched(void)
+{
+	cond_resched();
+}
+
+bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type)
+{
+	return dir_emit(ctx, name, namelen, ino, type);
+}
+
+void cohfs_file_accessed(struct file *file)
+{
+	file_accessed(file);
+}
+
+void cohfs_filemap_invalidate_lock(struct address_space *mapping)
+{
+	filemap_invalidate_lock(mapping);
+}
+
+void cohfs_filemap_invalidate_unlock(struct address_space *mapping)
+{
+	filemap_invalidate_unlock(mapping);
+}
+
+void cohfs_folio_get(struct folio *folio)
+{
+	folio_get(folio);
+}
+
+bool cohfs_folio_has_private(const struct folio *folio)
+{
+	return folio_has_private(folio);
+}
+
+pgoff_t cohfs_folio_index(const struct folio *folio)
+{
+	return folio->index;
+}
+
+void cohfs_folio_lock(struct folio *folio)
+{
+	folio_lock(folio);
+}
+
+bool cohfs_folio_mapped(const struct folio *folio)
+{
+	return folio_mapped(folio);
+}
+
+struct address_space *cohfs_folio_mapping(const struct folio *folio)
+{
+	return folio->mapping;
+}
+
+bool cohfs_folio_maybe_dma_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
+}
+
+unsigned long cohfs_folio_nr_pages(const struct folio *folio)
+{
+	return folio_nr_pages(folio);
+}
+
+void cohfs_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+bool cohfs_folio_test_dirty(const struct folio *folio)
+{
+	return folio_test_dirty(folio);
+}
+
+bool cohfs_folio_test_uptodate(const struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+bool cohfs_folio_test_writeback(const struct folio *folio)
+{
+	return folio_test_writeback(folio);
+}
+
+ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count)
+{
+	return generic_write_sync(iocb, count);
+}
+
+gid_t cohfs_i_gid_read(const struct inode *inode)
+{
+	return i_gid_read(inode);
+}
+
+void cohfs_i_gid_write(struct inode *inode, gid_t gid)
+{
+	i_gid_write(inode, gid);
+}
+
+loff_t cohfs_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+void cohfs_i_size_write(struct inode *inode, loff_t size)
+{
+	i_size_write(inode, size);
+}
+
+uid_t cohfs_i_uid_read(const struct inode *inode)
+{
+	return i_uid_read(inode);
+}
+
+void cohfs_i_uid_write(struct inode *inode, uid_t uid)
+{
+	i_uid_write(inode, uid);
+}
+
+time64_t cohfs_inode_get_atime_sec(const struct inode *inode)
+{
+	return inode_get_atime_sec(inode);
+}
+
+time64_t cohfs_inode_get_ctime_sec(const struct inode *inode)
+{
+	return inode_get_ctime_sec(inode);
+}
+
+time64_t cohfs_inode_get_mtime_sec(const struct inode *inode)
+{
+	return inode_get_mtime_sec(inode);
+}
+
+bool cohfs_inode_is_new(struct inode *inode)
+{
+	return inode_state_read_once(inode) & I_NEW;
+}
+
+void cohfs_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void cohfs_inode_lock_shared(struct inode *inode)
+{
+	inode_lock_shared(inode);
+}
+
+void cohfs_inode_set_atime(struct inode *inode, time64_t sec, long nsec)
+{
+	inode_set_atime(inode, sec, nsec);
+}
+
+void cohfs_inode_set_ctime(struct inode *inode, time64_t sec, long nsec)
+{
+	inode_set_ctime(inode, sec, nsec);
+}
+
+void cohfs_inode_set_mtime(struct inode *inode, time64_t sec, long nsec)
+{
+	inode_set_mtime(inode, sec, nsec);
+}
+
+bool cohfs_inode_trylock(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+bool cohfs_inode_trylock_shared(struct inode *inode)
+{
+	return inode_trylock_shared(inode);
+}
+
+void cohfs_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+void cohfs_inode_unlock_shared(struct inode *inode)
+{
+	inode_unlock_shared(inode);
+}
+
+void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops)
+{
+	iomap_bio_read_folio(folio, ops);
+}
+
+void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops)
+{
+	iomap_bio_readahead(rac, ops);
+}
+
+bool cohfs_is_sync_kiocb(struct kiocb *iocb)
+{
+	return is_sync_kiocb(iocb);
+}
+
+struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *))
+{
+	return kmem_cache_create(name, size, 0, flags, ctor);
+}
+
+bool cohfs_mapping_mapped(const struct address_space *mapping)
+{
+	return mapping_mapped(mapping);
+}
+
+void cohfs_mapping_set_large_folios(struct address_space *mapping)
+{
+	mapping_set_large_folios(mapping);
+}
+
+dev_t cohfs_new_decode_dev(u32 dev)
+{
+	return new_decode_dev(dev);
+}
+
+u32 cohfs_new_encode_dev(dev_t dev)
+{
+	return new_encode_dev(dev);
+}
+
+dev_t cohfs_old_decode_dev(u16 dev)
+{
+	return old_decode_dev(dev);
+}
+
+u16 cohfs_old_encode_dev(dev_t dev)
+{
+	return old_encode_dev(dev);
+}
+
+bool cohfs_old_valid_dev(dev_t dev)
+{
+	return old_valid_dev(dev);
+}
+
+bool cohfs_printk_ratelimit(void)
+{
+	return printk_ratelimit();
+}
+
+struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block)
+{
+	return sb_bread(sb, block);
+}
+
+void cohfs_sb_end_pagefault(struct super_block *sb)
+{
+	sb_end_pagefault(sb);
+}
+
+bool cohfs_sb_rdonly(const struct super_block *sb)
+{
+	return sb_rdonly(sb);
+}
+
+void cohfs_sb_start_pagefault(struct super_block *sb)
+{
+	sb_start_pagefault(sb);
+}
+
+void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg)
+{
+	set_delayed_call(call, fn, arg);
+}
+
+vm_fault_t cohfs_vmf_fs_error(int err)
+{
+	return vmf_fs_error(err);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Prototypes of helpers.c, for the compiler and for bindgen. */
+#ifndef COHFS_HELPERS_H
+#define COHFS_HELPERS_H
+
+#include <linux/blkdev.h>
+#include <linux/buffer_head.h>
+#include <linux/fs.h>
+#include <linux/iomap.h>
+#include <linux/kdev_t.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/ratelimit.h>
+#include <linux/slab.h>
+
+struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp);
+unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev);
+u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
+bool cohfs_buffer_uptodate(const struct buffer_head *bh);
+bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
+void cohfs_cond_resched(void);
+bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type);
+void cohfs_file_accessed(struct file *file);
+void cohfs_filemap_invalidate_lock(struct address_space *mapping);
+void cohfs_filemap_invalidate_unlock(struct address_space *mapping);
+void cohfs_folio_get(struct folio *folio);
+bool cohfs_folio_has_private(const struct folio *folio);
+pgoff_t cohfs_folio_index(const struct folio *folio);
+void cohfs_folio_lock(struct folio *folio);
+bool cohfs_folio_mapped(const struct folio *folio);
+struct address_space *cohfs_folio_mapping(const struct folio *folio);
+bool cohfs_folio_maybe_dma_pinned(struct folio *folio);
+unsigned long cohfs_folio_nr_pages(const struct folio *folio);
+void cohfs_folio_put(struct folio *folio);
+bool cohfs_folio_test_dirty(const struct folio *folio);
+bool cohfs_folio_test_uptodate(const struct folio *folio);
+bool cohfs_folio_test_writeback(const struct folio *folio);
+ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
+gid_t cohfs_i_gid_read(const struct inode *inode);
+void cohfs_i_gid_write(struct inode *inode, gid_t gid);
+loff_t cohfs_i_size_read(const struct inode *inode);
+void cohfs_i_size_write(struct inode *inode, loff_t size);
+uid_t cohfs_i_uid_read(const struct inode *inode);
+void cohfs_i_uid_write(struct inode *inode, uid_t uid);
+time64_t cohfs_inode_get_atime_sec(const struct inode *inode);
+time64_t cohfs_inode_get_ctime_sec(const struct inode *inode);
+time64_t cohfs_inode_get_mtime_sec(const struct inode *inode);
+bool cohfs_inode_is_new(struct inode *inode);
+void cohfs_inode_lock(struct inode *inode);
+void cohfs_inode_lock_shared(struct inode *inode);
+void cohfs_inode_set_atime(struct inode *inode, time64_t sec, long nsec);
+void cohfs_inode_set_ctime(struct inode *inode, time64_t sec, long nsec);
+void cohfs_inode_set_mtime(struct inode *inode, time64_t sec, long nsec);
+bool cohfs_inode_trylock(struct inode *inode);
+bool cohfs_inode_trylock_shared(struct inode *inode);
+void cohfs_inode_unlock(struct inode *inode);
+void cohfs_inode_unlock_shared(struct inode *inode);
+void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops);
+void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops);
+bool cohfs_is_sync_kiocb(struct kiocb *iocb);
+struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
+bool cohfs_mapping_mapped(const struct address_space *mapping);
+void cohfs_mapping_set_large_folios(struct address_space *mapping);
+dev_t cohfs_new_decode_dev(u32 dev);
+u32 cohfs_new_encode_dev(dev_t dev);
+dev_t cohfs_old_decode_dev(u16 dev);
+u16 cohfs_old_encode_dev(dev_t dev);
+bool cohfs_old_valid_dev(dev_t dev);
+bool cohfs_printk_ratelimit(void);
+struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
+void cohfs_sb_end_pagefault(struct super_block *sb);
+bool cohfs_sb_rdonly(const struct super_block *sb);
+void cohfs_sb_start_pagefault(struct super_block *sb);
+void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg);
+vm_fault_t cohfs_vmf_fs_error(int err);
+
+#endif

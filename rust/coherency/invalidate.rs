@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Taking a range of a file out of the page cache: unmap, wait, invalidate, report.
+//!
+//! This is what `invalidate_inode_pages2` became when it was taught in 2004 to take pages out of
+//! page tables, with three differences. A folio that cannot go without losing something stays and
+//! is counted: dirty bytes are never dropped. A folio that is pinned for somebody's I/O stays as
+//! well, for the bytes of that I/O would land where nobody looks. And nothing is added to
+//! the range while it is walked over, so that the walk ends.
+//!
+//! # What holds when it returns
+//!
+//! Every folio of the range that was in the cache at the start was removed or is in the report.
+//! Whoever touches a removed page again, by a system call or through a mapping, reads the disk.
+//! The report is exact at the moment when each folio was looked at. What happens to the range
+//! after the guard is dropped is for the caller to know.
+
+use super::{
+    Target,
+    Walker, //
+};
+use crate::pagecache::{
+    Busy,
+    PageRange,
+    Removal, //
+};
+
+/// Whether one folio that stays ends the walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnBusy {
+    /// The walk goes on to the end of the range.
+    GoOn,
+    /// The walk ends there, as in 2004.
+    Stop,
+}
+
+/// What a walk did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Folios removed.
+    pub(crate) removed: u64,
+    /// Folios that stayed.
+    pub(crate) busy: u64,
+    /// Page index of the first folio that stayed.
+    pub(crate) first_busy: Option<u64>,
+}
+
+/// Removes every folio that overlaps `range` from the page cache.
+///
+/// `range` is in pages, inclusive. A large folio goes as a whole.
+///
+/// # Context
+///
+/// May sleep. Takes `invalidate_lock`, then each folio lock in turn, under the inode lock.
+pub(crate) fn invalidate(target: &Target<'_>, range: PageRange, on_busy: OnBusy) -> Report {
+    let mut report = Report::default();
+    let guard = target.lock.invalidate_lock();
+    let mapping = guard.mapping();
+    let mut sweep = mapping.sweep(range);
+    let mut walk = mapping.walk(range);
+
+    target.counters.walks.add(1);
+    'walk: while let Some(folios) = walk.next_batch() {
+        for folio in folios {
+            let index = folio.index();
+            sweep.unmap_rest_once(&folio);
+            let removal = match target.walker {
+                Walker::Own => {
+                    let Some(locked) = folio.lock_in(mapping) else {
+                        continue; // Truncated or reclaimed meanwhile: it is gone.
+                    };
+                    locked.unmap().wait_writeback().remove()
+                }
+                Walker::Kernel => match mapping.invalidate_inode_pages2(folio.pages()) {
+                    Ok(()) => Removal::Removed,
+                    Err(_) => Removal::Busy(Busy::Untold),
+                },
+            };
+            match removal {
+                Removal::Removed => {
+                    target.counters.removed.add(1);
+                    report.removed += 1;
+                }
+                Removal::Busy(why) => {
+                    target.counters.busy(why);
+                    report.busy += 1;
+                    report.first_busy.get_or_insert(index);
+                    if on_busy == OnBusy::Stop {
+                        break 'walk;
+                    }
+                }
+            }
+        }
+    }
+    report
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a mount promises about direct writes and the page cache.
+
+use core::fmt;
+
+/// The promise, chosen with `-o coherency=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Nothing: the page cache is left as it is. The control that shows that the claims can fail.
+    None,
+    /// The `invalidate_inode_pages2` patch of 2004, rule by rule, without its defects that lose
+    /// data or hang.
+    Seed,
+    /// What ext2 of 7.3 does: best effort before and after the write.
+    Mainline,
+}
+
+impl Policy {
+    /// What a mount gets that does not ask.
+    pub(crate) const DEFAULT: Self = Self::Mainline;
+
+    /// Returns the policy of that name.
+    ///
+    /// # Errors
+    ///
+    /// `strict` is known and not there yet; any other name is unknown.
+    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnusableName> {
+        match name {
+            b"none" => Ok(Self::None),
+            b"seed" => Ok(Self::Seed),
+            b"mainline" => Ok(Self::Mainline),
+            b"strict" => Err(UnusableName::NotYet),
+            _ => Err(UnusableName::Unknown("none, seed or mainline")),
+        }
+    }
+
+    /// The name, as in `/proc/mounts`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Seed => "seed",
+            Self::Mainline => "mainline",
+        }
+    }
+}
+
+/// What takes a folio out of the page cache, chosen with `-o walker=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walker {
+    /// Our own chain of steps, which also leaves pinned folios alone.
+    Own,
+    /// The kernel's `invalidate_inode_pages2_range`, folio by folio, to compare with.
+    Kernel,
+}
+
+impl Walker {
+    /// What a mount gets that does not ask.
+    pub(crate) const DEFAULT: Self = Self::Own;
+
+    /// Returns the walker of that name.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown.
+    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnusableName> {
+        match name {
+            b"own" => Ok(Self::Own),
+            b"kernel" => Ok(Self::Kernel),
+            _ => Err(UnusableName::Unknown("own or kernel")),
+        }
+    }
+
+    /// The name, as in `/proc/mounts`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// Why a name was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnusableName {
+    /// The name is reserved for a policy that this version does not have.
+    NotYet,
+    /// No such name; these are the ones there are.
+    Unknown(&'static str),
+}
+
+impl fmt::Display for UnusableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotYet => f.write_str("not implemented in this version; use mainline or seed"),
+            Self::Unknown(known) => write!(f, "unknown; use {known}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_parsed_back() {
+        for policy in [Policy::None, Policy::Seed, Policy::Mainline] {
+            assert_eq!(Policy::parse(policy.name().as_bytes()), Ok(policy));
+        }
+        for walker in [Walker::Own, Walker::Kernel] {
+            assert_eq!(Walker::parse(walker.name().as_bytes()), Ok(walker));
+        }
+    }
+
+    #[test]
+    fn strict_is_refused_until_it_exists() {
+        assert_eq!(Policy::parse(b"strict"), Err(UnusableName::NotYet));
+        assert!(matches!(Policy::parse(b""), Err(UnusableName::Unknown(_))));
+    }
+}

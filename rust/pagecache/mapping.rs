@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page cache of one file.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    ByteRange,
+    Host,
+    PageRange,
+    Sweep,
+    Walk, //
+};
+use crate::bindings;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Wraps C's `struct address_space` of a regular file.
+///
+/// # Invariants
+///
+/// The host inode is embedded in a [`Host`].
+#[repr(transparent)]
+pub(crate) struct AddressSpace(Opaque<bindings::address_space>);
+
+impl AddressSpace {
+    /// Creates a reference from a C pointer.
+    ///
+    /// # Safety
+    ///
+    /// `mapping` is valid for `'a`, and its host is embedded in a [`Host`].
+    pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
+        // SAFETY: Valid by our requirements; `Self` is a transparent wrapper.
+        // INVARIANT: By our requirements.
+        unsafe { &*mapping.cast() }
+    }
+
+    /// Returns the C mapping.
+    pub(crate) fn as_raw(&self) -> *mut bindings::address_space {
+        self.0.get()
+    }
+
+    /// Returns the inode that owns the mapping.
+    pub(super) fn host(&self) -> &Host {
+        // SAFETY: `host` does not change while the inode lives, and is embedded in a `Host` by the
+        // type invariants.
+        unsafe { Host::from_inode((*self.as_raw()).host) }
+    }
+
+    /// Says whether any process maps the file. A moment later the answer may be another.
+    pub(crate) fn is_mapped(&self) -> bool {
+        // SAFETY: The mapping is valid; C reads one word.
+        unsafe { bindings::cohfs_mapping_mapped(self.as_raw()) }
+    }
+
+    /// Says whether anything is cached. A moment later the answer may be another.
+    pub(crate) fn has_folios(&self) -> bool {
+        // SAFETY: `nrpages` is a word that C reads without a lock as well (`mm/filemap.c`).
+        unsafe { (&raw const (*self.as_raw()).nrpages).read_volatile() != 0 }
+    }
+
+    /// Takes `range` out of every page table that maps it. Private copies stay.
+    ///
+    /// A page-table entry's dirty bit goes to its folio before the entry is gone
+    /// (`zap_present_folio_ptes` in `mm/memory.c`). Nothing keeps a fault from mapping the range
+    /// again at once, but the folio lock.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Takes `i_mmap_rwsem` and page-table locks.
+    pub(crate) fn unmap(&self, range: PageRange) {
+        // OVERFLOW: A range of all pages has 2^64 of them; C takes 0 as "to the end", for its sum
+        // wraps to `ULONG_MAX` (`unmap_mapping_pages` in `mm/memory.c`).
+        let count = range.last().wrapping_sub(range.first()).wrapping_add(1);
+        // CAST: `pgoff_t` has 64 bits here; the module builds for 64-bit machines only.
+        let (first, count) = (range.first() as usize, count as usize);
+        // SAFETY: The mapping is valid.
+        unsafe { bindings::unmap_mapping_pages(self.as_raw(), first, count, false) };
+    }
+
+    /// Writes out what is dirty in `range` and waits until it is on the device.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds no folio lock.
+    ///
+    /// # Errors
+    ///
+    /// The error of the writeback, once for every one that happened (`filemap_check_errors`).
+    pub(crate) fn write_and_wait(&self, range: ByteRange) -> Result {
+        // CAST: At most `i64::MAX`, by the invariants of `ByteRange`.
+        let (first, last) = (range.pos() as i64, (range.end() - 1) as i64);
+        // SAFETY: The mapping is valid; C's range includes its last byte.
+        to_result(unsafe { bindings::filemap_write_and_wait_range(self.as_raw(), first, last) })
+    }
+
+    /// Drops what is clean, unmapped and unused in `range`. Best effort, and loses nothing.
+    ///
+    /// # Context
+    ///
+    /// May sleep between folios; only tries their locks.
+    pub(crate) fn drop_unused(&self, range: PageRange) {
+        // CAST: See `unmap`.
+        let (first, last) = (range.first() as usize, range.last() as usize);
+        // SAFETY: The mapping is valid.
+        unsafe { bindings::invalidate_mapping_pages(self.as_raw(), first, last) };
+    }
+
+    /// Removes `range` with the kernel's own walker.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The caller holds no folio lock.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if a folio stayed behind.
+    pub(crate) fn invalidate_inode_pages2(&self, range: PageRange) -> Result {
+        // CAST: See `unmap`.
+        let (first, last) = (range.first() as usize, range.last() as usize);
+        // SAFETY: The mapping is valid.
+        to_result(unsafe { bindings::invalidate_inode_pages2_range(self.as_raw(), first, last) })
+    }
+
+    /// Tells every open file, at its next `fsync`, that page cache and disk have gone apart.
+    ///
+    /// What `dio_warn_stale_pagecache` of `mm/filemap.c` does; that one is not exported.
+    pub(crate) fn warn_stale(&self) {
+        // SAFETY: `wb_err` is only ever touched by the atomic functions of `lib/errseq.c`.
+        unsafe { bindings::errseq_set(&raw mut (*self.as_raw()).wb_err, EIO.to_errno()) };
+        // SAFETY: No requirements.
+        if unsafe { bindings::cohfs_printk_ratelimit() } {
+            pr_crit!("page cache and disk differ after a direct write; fsync says so (EIO)\n");
+        }
+    }
+
+    /// Starts a walk over the folios in `range`.
+    pub(crate) fn walk(&self, range: PageRange) -> Walk<'_> {
+        Walk::new(self, range)
+    }
+
+    /// Returns what unmaps the rest of `range` at once, when a walk meets its first mapped folio.
+    pub(crate) fn sweep(&self, range: PageRange) -> Sweep<'_> {
+        Sweep::new(self, range)
+    }
+}

@@ -1,5 +1,144 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! To be written.
+//! `claims`: lists, prepares and runs the claims.
 
-fn main() {}
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use clap::Subcommand;
+
+use cohfs_selftests::digest;
+use cohfs_selftests::prepare;
+use cohfs_selftests::registry;
+use cohfs_selftests::registry::Claim;
+use cohfs_selftests::registry::Listed;
+use cohfs_selftests::runner;
+
+/// Claims about direct I/O, mmap and buffered I/O on the same file, tried on any directory.
+#[derive(Debug, Parser)]
+#[command(name = "claims", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Lists the claims: what each promises, needs, and must give under each policy of cohfs.
+    List {
+        /// Writes a JSON array.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        chosen: Chosen,
+    },
+    /// Writes the files that the claims need into a directory, to make an image of.
+    Prepare {
+        /// The directory, which is made if it is not there.
+        #[arg(long)]
+        dir: PathBuf,
+        #[command(flatten)]
+        chosen: Chosen,
+    },
+    /// Runs claims on a directory of any file system and writes KTAP.
+    ///
+    /// Exit status: 0 all kept or skipped, 1 a claim was not kept, 4 all were skipped, 2 usage.
+    Run {
+        /// The directory; the claims keep their files in it.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Seconds a claim may take before it counts as hung.
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+        timeout: u64,
+        #[command(flatten)]
+        chosen: Chosen,
+    },
+    /// Prints `sha256  relative/path  size  mode` of every regular file, sorted.
+    Digest {
+        /// The directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Runs one claim in this process and writes its outcome as JSON: what `run` starts.
+    #[command(name = runner::EXEC, hide = true)]
+    Exec {
+        #[arg(long)]
+        dir: PathBuf,
+        #[arg(long, value_parser = parse_claim)]
+        claim: &'static Claim,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// Only this claim; repeat it, or separate ids by commas.
+    #[arg(long = "claim", value_name = "ID", value_delimiter = ',', value_parser = parse_claim)]
+    claims: Vec<&'static Claim>,
+}
+
+impl Chosen {
+    fn claims(self) -> Vec<&'static Claim> {
+        if self.claims.is_empty() {
+            registry::all().collect()
+        } else {
+            self.claims
+        }
+    }
+}
+
+fn parse_claim(id: &str) -> Result<&'static Claim, String> {
+    registry::find(id).ok_or_else(|| {
+        let ids: Vec<&str> = registry::all().map(|claim| claim.id).collect();
+        format!("no such claim; there are {}", ids.join(" "))
+    })
+}
+
+fn main() -> ExitCode {
+    match obey(Arguments::parse().verb) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("claims: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn obey(verb: Verb) -> Result<u8> {
+    match verb {
+        Verb::List { json, chosen } => list(json, &chosen.claims())?,
+        Verb::Prepare { dir, chosen } => prepare::prepare(&dir, &chosen.claims())?,
+        Verb::Digest { dir } => digest::digest(&dir, &mut std::io::stdout().lock())?,
+        Verb::Run {
+            dir,
+            timeout,
+            chosen,
+        } => {
+            anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
+            let timeout = Duration::from_secs(timeout);
+            return Ok(runner::run(&dir, &chosen.claims(), timeout)?.exit_status());
+        }
+        Verb::Exec { dir, claim } => {
+            let outcome = runner::exec(&dir, claim);
+            println!("{}", serde_json::to_string(&outcome)?);
+        }
+    }
+    Ok(0)
+}
+
+fn list(json: bool, claims: &[&Claim]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let listed: Vec<Listed> = claims.iter().map(|claim| Listed::from(*claim)).collect();
+        serde_json::to_writer_pretty(&mut out, &listed)?;
+        writeln!(out)?;
+    } else {
+        for claim in claims {
+            writeln!(out, "{:<4} {}  ({})", claim.id, claim.name, claim.rule)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The block device under a file: where its blocks are, what is in them, what is in flight.
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::aligned::Aligned;
+use crate::sys;
+use crate::verdict::skip;
+
+/// The block device of a file system, as found through `st_dev`.
+#[derive(Debug)]
+pub struct Device {
+    node: PathBuf,
+    sysfs: PathBuf,
+    /// Opened for direct reads: a buffered one would see the device's own page cache.
+    reader: File,
+    /// Smallest unit of direct I/O in bytes.
+    sector: u64,
+}
+
+/// Requests in flight on a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Reads handed to the device and not yet completed.
+    pub reads: u64,
+    /// Writes handed to the device and not yet completed.
+    pub writes: u64,
+}
+
+impl Device {
+    /// Finds the device that holds `file`.
+    pub fn of(file: &File) -> Result<Self> {
+        let dev = file
+            .metadata()
+            .context("reading the file's device number")?
+            .dev();
+        let (major, minor) = (libc::major(dev), libc::minor(dev));
+        let sysfs = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+        let uevent = fs::read_to_string(sysfs.join("uevent"))
+            .with_context(|| format!("{major}:{minor} is no block device that sysfs knows"))?;
+        let name = uevent
+            .lines()
+            .find_map(|line| line.strip_prefix("DEVNAME="))
+            .with_context(|| format!("{} names no DEVNAME", sysfs.display()))?;
+        let node = PathBuf::from("/dev").join(name);
+        let reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECT)
+            .open(&node)
+            .with_context(|| format!("opening {} for direct reads", node.display()))?;
+        let sector = u64::from(sys::logical_block_size(&reader).unwrap_or(512));
+        Ok(Self {
+            node,
+            sysfs,
+            reader,
+            sector,
+        })
+    }
+
+    /// Where byte `offset` of `file` is on the device: the byte there, and how many bytes from
+    /// `offset` on are contiguous. `None` for a hole.
+    pub fn locate(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {
+        let unit = u64::from(sys::fibmap_unit(file)?);
+        let logical =
+            u32::try_from(offset / unit).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+        let block = sys::fibmap(file, logical)?;
+        let within = offset % unit;
+        Ok((block != 0).then(|| (u64::from(block) * unit + within, unit - within)))
+    }
+
+    /// Reads `len` bytes at `offset` of `file` from the device itself; a hole reads as zeros.
+    pub fn read(&self, file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let at = offset + bytes.len() as u64;
+            let left = (len - bytes.len()) as u64;
+            let unit = u64::from(sys::fibmap_unit(file)?);
+            match self.locate(file, at)? {
+                None => {
+                    let count = left.min(unit - at % unit);
+                    bytes.resize(bytes.len() + count as usize, 0);
+                }
+                Some((place, run)) => {
+                    let count = left.min(run);
+                    bytes.extend_from_slice(&self.read_raw(place, count as usize)?);
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn read_raw(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
+        let start = place / self.sector * self.sector;
+        let end = (place + len as u64).next_multiple_of(self.sector);
+        let mut buffer = Aligned::zeroed((end - start) as usize);
+        self.reader.read_exact_at(&mut buffer, start)?;
+        let from = (place - start) as usize;
+        Ok(buffer[from..from + len].to_vec())
+    }
+
+    /// Writes `bytes` over a part of `file` behind the file system's back, as another node would.
+    ///
+    /// # Errors
+    ///
+    /// Skips the claim if the kernel does not let a mounted device be written.
+    pub fn write_behind(&self, file: &File, offset: u64, bytes: &[u8]) -> Result<()> {
+        let writer = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_DIRECT)
+            .open(&self.node)
+            .map_err(|error| {
+                skip(format!(
+                    "{} is mounted and may not be written ({error}): boot with \
+                     bdev_allow_write_mounted=1",
+                    self.node.display()
+                ))
+            })?;
+        let mut done = 0;
+        while done < bytes.len() {
+            let (place, run) = self
+                .locate(file, offset + done as u64)
+                .context("asking where the block is")?
+                .context("the block to write behind the file is a hole")?;
+            let count = (bytes.len() - done).min(run as usize);
+            let buffer = Aligned::from(&bytes[done..done + count]);
+            writer
+                .write_all_at(&buffer, place)
+                .with_context(|| format!("writing {} at byte {place}", self.node.display()))?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// What is in flight on the device now.
+    pub fn in_flight(&self) -> Result<InFlight> {
+        let path = self.sysfs.join("inflight");
+        let text = fs::read_to_string(&path)
+            .map_err(|error| skip(format!("{} cannot be read: {error}", path.display())))?;
+        let mut counts = text
+            .split_whitespace()
+            .map(|word| word.parse().unwrap_or(0));
+        let mut next = || counts.next().unwrap_or(0);
+        Ok(InFlight {
+            reads: next(),
+            writes: next(),
+        })
+    }
+
+    /// The sysfs directory of the device, or of the disk that a partition is on.
+    pub fn sysfs(&self) -> &PathBuf {
+        &self.sysfs
+    }
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A claim's file: the same bytes by buffered I/O, by direct I/O, by mapping, and on the disk.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+
+use crate::aligned::Aligned;
+use crate::device::Device;
+use crate::judge::Judge;
+use crate::mapping::Mapping;
+use crate::mapping::Share;
+use crate::pattern;
+use crate::pattern::SECTOR;
+use crate::pattern::Version;
+use crate::sys;
+use crate::sys::Invalidate;
+use crate::verdict::Verdict;
+use crate::verdict::skip;
+
+/// File systems whose direct I/O is buffered I/O, or belongs to another file system.
+const NOT_DIRECT: [(i64, &str); 3] = [
+    (0x0102_1994, "tmpfs"),
+    (0x8584_58f6, "ramfs"),
+    (0x794c_7630, "overlayfs"),
+];
+
+/// A file whose sectors follow the content protocol.
+#[derive(Debug)]
+pub struct ClaimFile {
+    path: PathBuf,
+    id: u64,
+    size: u64,
+    run: u64,
+    file: File,
+    device: Result<Device, String>,
+}
+
+impl ClaimFile {
+    /// Opens the prepared file `name` of `size` bytes in `dir`, or makes it if it is not there.
+    pub fn open(dir: &Path, name: &str, size: u64) -> Result<Self> {
+        let path = dir.join(name);
+        if !path.exists() {
+            crate::prepare::write_file(dir, name, size)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("opening {}", path.display()))?;
+        let found = file.metadata()?.len();
+        if found != size {
+            bail!(
+                "{} has {found} bytes instead of {size}: remove or prepare it",
+                path.display()
+            );
+        }
+        let kind = sys::fs_type(&file).context("asking for the type of the file system")?;
+        if let Some((_, name)) = NOT_DIRECT.iter().find(|(number, _)| *number == kind) {
+            return Err(skip(format!("direct I/O on {name} is not real")));
+        }
+        let device = Device::of(&file).map_err(|error| format!("{error:#}"));
+        let run = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(1, |time| {
+                (time.as_micros() as u64 & 0xffff_ffff_ffff).max(1)
+            });
+        Ok(Self {
+            path,
+            id: pattern::file_id(name),
+            size,
+            run,
+            file,
+            device,
+        })
+    }
+
+    /// The file, opened for buffered reading and writing.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The number that the file's sectors carry.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Version `number` of this run.
+    pub fn version(&self, number: u16) -> Version {
+        Version {
+            run: self.run,
+            number,
+        }
+    }
+
+    /// The block device under the file, or a skip with the reason.
+    pub fn device(&self) -> Result<&Device> {
+        self.device
+            .as_ref()
+            .map_err(|reason| skip(format!("no block device: {reason}")))
+    }
+
+    /// Opens the file once more, for buffered reading only.
+    pub fn open_read_only(&self) -> Result<File> {
+        File::open(&self.path).with_context(|| format!("opening {}", self.path.display()))
+    }
+
+    /// Opens the file once more, for direct I/O, or skips the claim.
+    pub fn open_direct(&self) -> Result<File> {
+        self.open_flags(true)
+    }
+
+    /// Opens the file once more, for direct reads only, or skips the claim.
+    pub fn open_direct_read_only(&self) -> Result<File> {
+        self.open_flags(false)
+    }
+
+    fn open_flags(&self, write: bool) -> Result<File> {
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(write)
+            .custom_flags(libc::O_DIRECT)
+            .open(&self.path);
+        match opened {
+            Ok(file) => Ok(file),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                Err(skip("this file system has no direct I/O"))
+            }
+            Err(error) => Err(error)
+                .with_context(|| format!("opening {} for direct I/O", self.path.display())),
+        }
+    }
+
+    /// Maps the whole file.
+    pub fn map(&self, share: Share) -> Result<Mapping> {
+        Mapping::new(&self.file, self.size as usize, share)
+            .with_context(|| format!("mapping {}", self.path.display()))
+    }
+
+    /// The bytes of version `number` at `start`, both in bytes.
+    pub fn bytes(&self, start: u64, len: usize, number: u16) -> Vec<u8> {
+        pattern::bytes(self.id, start, len, |_| self.version(number))
+    }
+
+    /// Writes version `number` over the whole file, makes it durable, and drops the cache, so
+    /// that the claim starts from a known state whatever an earlier one left behind.
+    ///
+    /// # Errors
+    ///
+    /// Skips the claim if the cache cannot be emptied.
+    pub fn fill(&self, number: u16) -> Result<()> {
+        let bytes = self.bytes(0, self.size as usize, number);
+        self.file
+            .write_all_at(&bytes, 0)
+            .with_context(|| format!("writing the first version of {}", self.path.display()))?;
+        // An error that an earlier claim provoked is reported here once; it is not ours.
+        if self.file.sync_all().is_err() {
+            self.file.write_all_at(&bytes, 0)?;
+            self.file
+                .sync_all()
+                .context("making the first version durable")?;
+        }
+        self.chill()
+    }
+
+    /// Drops the clean cache of the file, or skips the claim if it stays.
+    pub fn chill(&self) -> Result<()> {
+        for _ in 0..200 {
+            sys::drop_cache(&self.file).context("dropping the cache")?;
+            match sys::cachestat(&self.file, 0, 0) {
+                Ok(stat) if stat.cached == 0 => return Ok(()),
+                Ok(_) => std::thread::yield_now(),
+                // Without cachestat we have to trust the advice.
+                Err(_) => return Ok(()),
+            }
+        }
+        let stat = sys::cachestat(&self.file, 0, 0)?;
+        Err(skip(format!(
+            "{} pages of {} stay cached",
+            stat.cached,
+            self.path.display()
+        )))
+    }
+
+    /// Reads by `read(2)`.
+    pub fn read(&self, start: u64, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.file
+            .read_exact_at(&mut bytes, start)
+            .with_context(|| format!("reading {len} bytes at {start}"))?;
+        Ok(bytes)
+    }
+
+    /// Writes version `number` by `write(2)`.
+    pub fn write(&self, start: u64, len: usize, number: u16) -> Result<()> {
+        self.file
+            .write_all_at(&self.bytes(start, len, number), start)
+            .with_context(|| format!("writing {len} bytes at {start}"))
+    }
+
+    /// Writes version `number` with one direct write on `direct`.
+    pub fn write_direct(
+        &self,
+        direct: &File,
+        start: u64,
+        len: usize,
+        number: u16,
+    ) -> io::Result<usize> {
+        direct.write_at(&Aligned::from(&self.bytes(start, len, number)), start)
+    }
+
+    /// Checks that direct writes of `len` bytes are possible at all, or skips the claim.
+    ///
+    /// Writes version `number` at `start`, which is what has to be there already.
+    pub fn require_direct(&self, direct: &File, start: u64, len: usize, number: u16) -> Result<()> {
+        match self.write_direct(direct, start, len, number) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(skip(format!(
+                "no direct writes of {len} bytes on this file system"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads with one direct read on `direct`.
+    pub fn read_direct(&self, direct: &File, start: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut buffer = Aligned::zeroed(len);
+        let count = direct.read_at(&mut buffer, start)?;
+        Ok(buffer[..count].to_vec())
+    }
+
+    /// Reads what is on the disk: from the device if that can be, else by a direct read.
+    /// Also says by which way.
+    pub fn on_disk(&self, start: u64, len: usize) -> Result<(Vec<u8>, &'static str)> {
+        if let Ok(device) = &self.device
+            && sys::fibmap_unit(&self.file).is_ok()
+            && device.locate(&self.file, start).is_ok()
+        {
+            let bytes = device
+                .read(&self.file, start, len)
+                .context("reading the device")?;
+            return Ok((bytes, "disk"));
+        }
+        let direct = self.open_direct()?;
+        // Direct reads want whole blocks; the end of the file cuts the count.
+        let from = start / 4096 * 4096;
+        let end = (start + len as u64).next_multiple_of(4096);
+        let bytes = self
+            .read_direct(&direct, from, (end - from) as usize)
+            .context("reading the file by direct I/O")?;
+        let skipped = (start - from) as usize;
+        let end = bytes.len().min(skipped + len);
+        Ok((
+            bytes.get(skipped..end).unwrap_or_default().to_vec(),
+            "direct read",
+        ))
+    }
+
+    /// Asks the file system to drop the cache of a range, or skips the claim if it cannot.
+    pub fn invalidate(&self, start: u64, len: u64) -> Result<Invalidate> {
+        match sys::invalidate(&self.file, start, len) {
+            Ok(done) => Ok(done),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EOPNOTSUPP)) => {
+                Err(skip("this file system has no COHFS_IOC_INVALIDATE"))
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("invalidating {len} bytes at {start}"))
+            }
+        }
+    }
+
+    /// Judges what `read(2)` sees in a range: each sector is one of the versions `allowed`.
+    pub fn judge_read(
+        &self,
+        judge: &mut Judge,
+        start: u64,
+        len: usize,
+        allowed: impl Fn(u64) -> Vec<u16>,
+    ) -> Result<()> {
+        let bytes = self.read(start, len)?;
+        self.judge_bytes(judge, "read", start, &bytes, Verdict::Stale, allowed);
+        Ok(())
+    }
+
+    /// Judges what a mapping shows of a range.
+    pub fn judge_load(
+        &self,
+        judge: &mut Judge,
+        mapping: &Mapping,
+        start: u64,
+        len: usize,
+        allowed: impl Fn(u64) -> Vec<u16>,
+    ) {
+        let bytes = mapping.load(start as usize, len);
+        self.judge_bytes(judge, "load", start, &bytes, Verdict::Stale, allowed);
+    }
+
+    /// Judges what is on the disk; the caller has synced the file.
+    pub fn judge_disk(
+        &self,
+        judge: &mut Judge,
+        start: u64,
+        len: usize,
+        allowed: impl Fn(u64) -> Vec<u16>,
+    ) -> Result<()> {
+        let (bytes, source) = self.on_disk(start, len)?;
+        self.judge_bytes(judge, source, start, &bytes, Verdict::Lost, allowed);
+        Ok(())
+    }
+
+    /// Judges bytes that came from `source`.
+    pub fn judge_bytes(
+        &self,
+        judge: &mut Judge,
+        source: &str,
+        start: u64,
+        bytes: &[u8],
+        old: Verdict,
+        allowed: impl Fn(u64) -> Vec<u16>,
+    ) {
+        judge.compare(source, self.id, start, bytes, old, |sector| {
+            allowed(sector)
+                .into_iter()
+                .map(|number| self.version(number))
+                .collect()
+        });
+    }
+
+    /// Syncs, then judges a range by every way there is: `read(2)`, a mapping, and the disk.
+    pub fn judge_everywhere(
+        &self,
+        judge: &mut Judge,
+        mapping: Option<&Mapping>,
+        start: u64,
+        len: usize,
+        allowed: impl Fn(u64) -> Vec<u16>,
+    ) -> Result<()> {
+        self.judge_read(judge, start, len, &allowed)?;
+        if let Some(mapping) = mapping {
+            self.judge_load(judge, mapping, start, len, &allowed);
+        }
+        judge.synced("fsync", self.file.sync_all());
+        self.judge_disk(judge, start, len, &allowed)
+    }
+}
+
+/// The number of the sector that holds byte `offset`.
+pub fn sector_of(offset: u64) -> u64 {
+    offset / SECTOR as u64
+}

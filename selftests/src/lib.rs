@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The claims: small programs, each with one verdict about a file system.
+//!
+//! A claim states one promise about direct I/O, `mmap` and buffered I/O on the same file, tries
+//! to break it on the directory it is given, and says what it saw. The claims run on any file
+//! system; what a file system cannot do makes a claim `skip` with the reason, never pass.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`claims`] | the claims, one file per subject |
+//! | [`registry`], [`verdict`] | what a claim is, what it can find |
+//! | [`pattern`], [`judge`] | sectors that say who wrote them, and the checker |
+//! | [`file`], [`mapping`], [`aligned`] | the three ways to the same bytes |
+//! | [`device`], [`pages`], [`window`] | truth on disk, state of the cache, races made on purpose |
+//! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
+
+pub mod aligned;
+pub mod claims;
+pub mod device;
+pub mod digest;
+pub mod faults;
+pub mod file;
+pub mod judge;
+pub mod ktap;
+pub mod mapping;
+pub mod pages;
+pub mod pattern;
+pub mod prepare;
+pub mod registry;
+pub mod runner;
+pub mod sys;
+pub mod verdict;
+pub mod window;

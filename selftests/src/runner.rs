@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs claims, each in a process of its own, so that a hang or a crash is a verdict as well.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::faults;
+use crate::ktap::Ktap;
+use crate::registry::Claim;
+use crate::registry::Stage;
+use crate::sys;
+use crate::verdict;
+use crate::verdict::Outcome;
+use crate::verdict::Verdict;
+
+/// The command by which a claim's process is started: `claims exec --dir DIR --claim ID`.
+pub const EXEC: &str = "exec";
+
+/// How long a killed process may take to go before it counts as unkillable.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Claims kept.
+    pub kept: usize,
+    /// Claims that could not be tried.
+    pub skipped: usize,
+    /// Claims that were not kept.
+    pub broken: usize,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Kept => self.kept += 1,
+            Verdict::Skip => self.skipped += 1,
+            _ => self.broken += 1,
+        }
+    }
+
+    /// The exit status: 0 all well, 1 a claim was not kept, 4 nothing was tried.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self { broken: 1.., .. } => 1,
+            Self { kept: 0, .. } => 4,
+            _ => 0,
+        }
+    }
+}
+
+/// Runs `claims` on `dir` and writes KTAP to standard output.
+pub fn run(dir: &Path, claims: &[&'static Claim], timeout: Duration) -> Result<Tally> {
+    let mut ktap = Ktap::start(std::io::stdout().lock(), claims.len())?;
+    let mut tally = Tally::default();
+    for claim in claims {
+        let started = Instant::now();
+        let (outcome, noise) = run_one(dir, claim, timeout)?;
+        ktap.comment(&noise)?;
+        ktap.result(claim, &outcome, started.elapsed().as_millis() as u64)?;
+        tally.count(outcome.verdict);
+    }
+    let Tally {
+        kept,
+        skipped,
+        broken,
+    } = tally;
+    ktap.comment(&format!(
+        "{kept} kept, {broken} not kept, {skipped} skipped"
+    ))?;
+    Ok(tally)
+}
+
+/// Runs one claim in this process: what the child does.
+pub fn exec(dir: &Path, claim: &'static Claim) -> Outcome {
+    verdict::settle((claim.run)(&Stage { dir, claim }))
+}
+
+fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, String)> {
+    let program = std::env::current_exe().context("finding the claims program itself")?;
+    let mut child = Command::new(program)
+        .arg(EXEC)
+        .arg("--dir")
+        .arg(dir)
+        .arg("--claim")
+        .arg(claim.id)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting a process for {}", claim.id))?;
+    let out = collect(child.stdout.take());
+    let err = collect(child.stderr.take());
+    let outcome = match wait_until(&mut child, Instant::now() + timeout)? {
+        Some(status) => finished(status, &out),
+        None => hung(&mut child, timeout)?,
+    };
+    // Whatever the claim left behind: helpers, and errors switched on.
+    sys::kill_group(child.id());
+    if claim.needs.faults {
+        faults::clear(dir);
+    }
+    let noise = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    Ok((outcome, noise))
+}
+
+/// Reads a pipe to its end in a thread of its own, which a stuck writer cannot make us wait for.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read before an error is what there is.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receive
+}
+
+fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait().context("waiting for a claim's process")? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn finished(status: ExitStatus, out: &Receiver<String>) -> Outcome {
+    let text = out.recv_timeout(Duration::from_secs(5)).unwrap_or_default();
+    if let Some(outcome) = text
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok())
+    {
+        return outcome;
+    }
+    let detail = match status.signal() {
+        Some(signal) => format!("the claim's process was killed by signal {signal}"),
+        None => format!("the claim's process ended with {status} and said nothing"),
+    };
+    Outcome::new(Verdict::Error, detail)
+}
+
+fn hung(child: &mut Child, timeout: Duration) -> Result<Outcome> {
+    let mut detail = format!("no end after {} s", timeout.as_secs());
+    for place in where_it_hangs(child.id()) {
+        detail.push_str("; ");
+        detail.push_str(&place);
+    }
+    sys::kill_group(child.id());
+    if wait_until(child, Instant::now() + GRACE)?.is_none() {
+        detail.push_str("; the process cannot be killed");
+    }
+    Ok(Outcome::new(Verdict::Hang, detail))
+}
+
+/// Names the kernel function each thread of a process sleeps in, as far as we may know.
+fn where_it_hangs(pid: u32) -> Vec<String> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut places = Vec::new();
+    for task in tasks.flatten() {
+        let path = task.path();
+        let stack = fs::read_to_string(path.join("stack")).unwrap_or_default();
+        let frames: Vec<&str> = stack
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1))
+            .filter_map(|frame| frame.split('+').next())
+            .take(6)
+            .collect();
+        let place = if frames.is_empty() {
+            fs::read_to_string(path.join("wchan")).unwrap_or_default()
+        } else {
+            frames.join(" < ")
+        };
+        if !place.is_empty() {
+            places.push(format!(
+                "thread {} in {place}",
+                task.file_name().to_string_lossy()
+            ));
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_statuses() {
+        let tally = |kept, skipped, broken| {
+            Tally {
+                kept,
+                skipped,
+                broken,
+            }
+            .exit_status()
+        };
+        assert_eq!(tally(3, 0, 0), 0);
+        assert_eq!(tally(3, 2, 0), 0);
+        assert_eq!(tally(3, 2, 1), 1);
+        assert_eq!(tally(0, 2, 0), 4);
+        assert_eq!(tally(0, 0, 0), 4);
+    }
+}

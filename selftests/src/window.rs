@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Races made on purpose: a direct write that takes long enough to do something meanwhile, and
+//! the proof that it was still in flight.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::aligned::Aligned;
+use crate::device::Device;
+use crate::file::ClaimFile;
+use crate::verdict::skip;
+
+/// How often a race is tried before the claim gives up and skips.
+pub const ATTEMPTS: u16 = 4;
+
+/// How much of the write must be left after the other side began, for the window to count.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// How long to look for a request in flight that is issued right now.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of one attempt.
+#[derive(Debug)]
+pub struct Collision<T> {
+    /// What the slow operation returned.
+    pub slow: io::Result<usize>,
+    /// What was done meanwhile returned.
+    pub meanwhile: T,
+    /// Whether the slow operation was provably in flight when the other began, and still after
+    /// it ended or for a while.
+    pub open: bool,
+    /// Whether the other operation was over before the slow one.
+    pub overtook: bool,
+}
+
+/// Which requests to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flight {
+    /// A read on the device.
+    Read,
+    /// A write on the device.
+    Write,
+}
+
+/// Does a direct write of `bytes` at `start`, and `meanwhile` while it is in flight.
+///
+/// A device that limits the rate of writes lets the first of a burst pass, so another write is
+/// made just before: `prime` is where, and what is there already is what it writes.
+pub fn during_direct_write<T>(
+    file: &ClaimFile,
+    direct: &File,
+    prime: (u64, &[u8]),
+    write: (u64, &[u8]),
+    meanwhile: impl FnOnce() -> T,
+) -> Result<Collision<T>> {
+    use std::os::unix::fs::FileExt;
+    let (prime_at, prime) = (prime.0, Aligned::from(prime.1));
+    let (at, bytes) = (write.0, Aligned::from(write.1));
+    collide(
+        file.device()?,
+        Flight::Write,
+        || direct.write_at(&prime, prime_at).map(drop),
+        || direct.write_at(&bytes, at),
+        meanwhile,
+    )
+}
+
+/// Runs `prime`, then `slow` in a thread of its own, and `meanwhile` in this one as soon as the
+/// device has a request of the kind `flight` to do.
+pub fn collide<T>(
+    device: &Device,
+    flight: Flight,
+    prime: impl FnOnce() -> io::Result<()>,
+    slow: impl FnOnce() -> io::Result<usize> + Send,
+    meanwhile: impl FnOnce() -> T,
+) -> Result<Collision<T>> {
+    let done = AtomicBool::new(false);
+    let busy = || -> Result<bool> {
+        let now = device.in_flight()?;
+        Ok(match flight {
+            Flight::Read => now.reads > 0,
+            Flight::Write => now.writes > 0,
+        })
+    };
+    // Nothing else may be in flight, or we would take it for ours.
+    quiet(device)?;
+    prime()?;
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let result = slow();
+            done.store(true, Ordering::SeqCst);
+            result
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while !busy()? && !done.load(Ordering::SeqCst) && Instant::now() < deadline {
+            thread::yield_now();
+        }
+        let (began, sent) = (Instant::now(), busy()? && !done.load(Ordering::SeqCst));
+        let done = &done;
+        let watch = scope.spawn(move || {
+            while !done.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            began.elapsed()
+        });
+        let value = meanwhile();
+        let overtook = !done.load(Ordering::SeqCst);
+        let slow = worker
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("panicked")));
+        let left = watch.join().unwrap_or_default();
+        Ok(Collision {
+            slow,
+            meanwhile: value,
+            open: sent && (overtook || left > MARGIN),
+            overtook,
+        })
+    })
+}
+
+/// Waits until the device has nothing in flight.
+pub fn quiet(device: &Device) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while device.in_flight()? != Default::default() {
+        if Instant::now() > deadline {
+            return Err(skip("the device is never quiet: something else uses it"));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Waits for `event`, or skips the claim if it does not come.
+pub fn wait_for(what: &str, mut event: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !event()? {
+        if Instant::now() > deadline {
+            return Err(skip(format!("waited in vain for {what}")));
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// The skip of a claim whose window never opened.
+pub fn never_open(what: &str) -> anyhow::Error {
+    skip(format!(
+        "{what} in {ATTEMPTS} attempts: needs a disk with delayed requests"
+    ))
+}

@@ -80,8 +80,7 @@ fn mainline(
         return write_through_cache(target, range, through_cache);
     }
     let written = transfer()?;
-    // CAST: A count of bytes in memory.
-    if let Some(written) = range.first(written as u64) {
+    if let Some(written) = range.first(written) {
         if mapping.has_folios() && invalidate(target, written.pages(), OnBusy::GoOn).busy > 0 {
             target.counters.left_stale.add(1);
             mapping.warn_stale();
@@ -98,8 +97,7 @@ fn write_through_cache(
     through_cache: impl FnOnce() -> Result<usize>,
 ) -> Result<usize> {
     let written = through_cache()?;
-    // CAST: A count of bytes in memory.
-    if let Some(range) = range.first(written as u64) {
+    if let Some(range) = range.first(written) {
         target.mapping().write_and_wait(range)?;
         target.mapping().drop_unused(range.pages());
     }

@@ -25,7 +25,10 @@ use core::{
         NonNull, //
     },
 };
-use kernel::types::NotThreadSafe;
+use kernel::{
+    num::casts::usize_as_u64,
+    types::NotThreadSafe, //
+};
 
 /// A folio that stays allocated for `'a`, but may leave its mapping at any time.
 ///
@@ -59,16 +62,14 @@ impl<'a> FolioRef<'a> {
     /// Index in the file of the folio's first page. Does not change while somebody holds a reference.
     pub(crate) fn index(&self) -> u64 {
         // SAFETY: The folio is referenced, by the type invariants.
-        // CAST: `pgoff_t` has 64 bits here.
-        unsafe { bindings::cohfs_folio_index(self.as_raw()) as u64 }
+        usize_as_u64(unsafe { bindings::cohfs_folio_index(self.as_raw()) })
     }
 
     /// The folio's pages in the file. A reference keeps a folio from being split.
     pub(crate) fn pages(&self) -> PageRange {
         // SAFETY: The folio is referenced, by the type invariants.
         let count = unsafe { bindings::cohfs_folio_nr_pages(self.as_raw()) };
-        // CAST: A number of pages that are in memory.
-        PageRange::starting_at(self.index(), count as u64)
+        PageRange::starting_at(self.index(), usize_as_u64(count))
     }
 
     /// Says whether a page table maps the folio.

@@ -14,6 +14,7 @@ use super::{
 use crate::bindings;
 use kernel::{
     error::to_result,
+    num::casts::arch::u64_as_usize,
     prelude::*,
     types::Opaque, //
 };
@@ -75,8 +76,7 @@ impl AddressSpace {
         // OVERFLOW: A range of all pages has 2^64 of them; C takes 0 as "to the end", for its sum
         // wraps to `ULONG_MAX` (`unmap_mapping_pages` in `mm/memory.c`).
         let count = range.last().wrapping_sub(range.first()).wrapping_add(1);
-        // CAST: `pgoff_t` has 64 bits here; the module builds for 64-bit machines only.
-        let (first, count) = (range.first() as usize, count as usize);
+        let (first, count) = (u64_as_usize(range.first()), u64_as_usize(count));
         // SAFETY: The mapping is valid.
         unsafe { bindings::unmap_mapping_pages(self.as_raw(), first, count, false) };
     }
@@ -91,8 +91,8 @@ impl AddressSpace {
     ///
     /// The error of the writeback, once for every one that happened (`filemap_check_errors`).
     pub(crate) fn write_and_wait(&self, range: ByteRange) -> Result {
-        // CAST: At most `i64::MAX`, by the invariants of `ByteRange`.
-        let (first, last) = (range.pos() as i64, (range.end() - 1) as i64);
+        // At most `i64::MAX`, by the invariants of `ByteRange`.
+        let (first, last) = (i64::try_from(range.pos())?, i64::try_from(range.end() - 1)?);
         // SAFETY: The mapping is valid; C's range includes its last byte.
         to_result(unsafe { bindings::filemap_write_and_wait_range(self.as_raw(), first, last) })
     }
@@ -103,8 +103,7 @@ impl AddressSpace {
     ///
     /// May sleep between folios; only tries their locks.
     pub(crate) fn drop_unused(&self, range: PageRange) {
-        // CAST: See `unmap`.
-        let (first, last) = (range.first() as usize, range.last() as usize);
+        let (first, last) = (u64_as_usize(range.first()), u64_as_usize(range.last()));
         // SAFETY: The mapping is valid.
         unsafe { bindings::invalidate_mapping_pages(self.as_raw(), first, last) };
     }
@@ -119,8 +118,7 @@ impl AddressSpace {
     ///
     /// `EBUSY` if a folio stayed behind.
     pub(crate) fn invalidate_inode_pages2(&self, range: PageRange) -> Result {
-        // CAST: See `unmap`.
-        let (first, last) = (range.first() as usize, range.last() as usize);
+        let (first, last) = (u64_as_usize(range.first()), u64_as_usize(range.last()));
         // SAFETY: The mapping is valid.
         to_result(unsafe { bindings::invalidate_inode_pages2_range(self.as_raw(), first, last) })
     }

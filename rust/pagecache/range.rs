@@ -61,7 +61,8 @@ impl ByteRange {
     /// Returns the first `len` bytes of the range, or all of it if it has fewer.
     ///
     /// `None` if `len` is 0.
-    pub(crate) fn first(self, len: u64) -> Option<Self> {
+    pub(crate) fn first(self, len: usize) -> Option<Self> {
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
         Self::new(self.pos, len.min(self.len()))
     }
 

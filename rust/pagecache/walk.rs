@@ -11,6 +11,7 @@ use super::{
 };
 use crate::bindings;
 use core::mem;
+use kernel::num::casts::arch::u64_as_usize;
 
 /// A walk over the folios of a range, in batches, in the order of their index.
 ///
@@ -29,9 +30,8 @@ impl<'a> Walk<'a> {
     pub(super) fn new(mapping: &'a AddressSpace, range: PageRange) -> Self {
         Self {
             mapping,
-            // CAST: `pgoff_t` has 64 bits here.
-            next: range.first() as usize,
-            last: range.last() as usize,
+            next: u64_as_usize(range.first()),
+            last: u64_as_usize(range.last()),
             batch: pin_init::zeroed(),
         }
     }

@@ -16,6 +16,7 @@
 //! after the guard is dropped is for the caller to know.
 
 use super::{
+    Counters,
     Target,
     Walker, //
 };
@@ -45,6 +46,23 @@ pub(crate) struct Report {
     pub(crate) first_busy: Option<u64>,
 }
 
+impl Report {
+    /// Adds what became of the folio at page `index`.
+    fn note(&mut self, index: u64, removal: Removal, counters: &Counters) {
+        match removal {
+            Removal::Removed => {
+                counters.removed.add(1);
+                self.removed += 1;
+            }
+            Removal::Busy(why) => {
+                counters.busy(why);
+                self.busy += 1;
+                self.first_busy.get_or_insert(index);
+            }
+        }
+    }
+}
+
 /// Removes every folio that overlaps `range` from the page cache.
 ///
 /// `range` is in pages, inclusive. A large folio goes as a whole.
@@ -60,7 +78,7 @@ pub(crate) fn invalidate(target: &Target<'_>, range: PageRange, on_busy: OnBusy)
     let mut walk = mapping.walk(range);
 
     target.counters.walks.add(1);
-    'walk: while let Some(folios) = walk.next_batch() {
+    while let Some(folios) = walk.next_batch() {
         for folio in folios {
             let index = folio.index();
             sweep.unmap_rest_once(&folio);
@@ -76,19 +94,9 @@ pub(crate) fn invalidate(target: &Target<'_>, range: PageRange, on_busy: OnBusy)
                     Err(_) => Removal::Busy(Busy::Untold),
                 },
             };
-            match removal {
-                Removal::Removed => {
-                    target.counters.removed.add(1);
-                    report.removed += 1;
-                }
-                Removal::Busy(why) => {
-                    target.counters.busy(why);
-                    report.busy += 1;
-                    report.first_busy.get_or_insert(index);
-                    if on_busy == OnBusy::Stop {
-                        break 'walk;
-                    }
-                }
+            report.note(index, removal, target.counters);
+            if on_busy == OnBusy::Stop && report.busy > 0 {
+                return report;
             }
         }
     }

@@ -35,6 +35,15 @@ impl Policy {
         }
     }
 
+    /// What removes folios unless the mount says otherwise: as [`Mainline`](Self::Mainline) is for
+    /// comparing, it uses what ext2 uses.
+    pub(crate) fn default_walker(self) -> Walker {
+        match self {
+            Self::None | Self::Seed => Walker::Own,
+            Self::Mainline => Walker::Kernel,
+        }
+    }
+
     /// The name, as in `/proc/mounts`.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -23,8 +23,9 @@ use crate::verdict::skip;
 pub struct Device {
     node: PathBuf,
     sysfs: PathBuf,
-    /// Opened for direct reads: a buffered one would see the device's own page cache.
-    reader: File,
+    /// Opened for direct reads: a buffered one would see the device's own page cache. Whoever may
+    /// not open the device can still ask sysfs what is in flight.
+    reader: Option<File>,
     /// Smallest unit of direct I/O in bytes.
     sector: u64,
 }
@@ -58,8 +59,11 @@ impl Device {
             .read(true)
             .custom_flags(libc::O_DIRECT)
             .open(&node)
-            .with_context(|| format!("opening {} for direct reads", node.display()))?;
-        let sector = u64::from(sys::logical_block_size(&reader).unwrap_or(512));
+            .ok();
+        let size = reader
+            .as_ref()
+            .and_then(|device| sys::logical_block_size(device).ok());
+        let sector = u64::from(size.unwrap_or(512));
         Ok(Self {
             node,
             sysfs,
@@ -100,11 +104,20 @@ impl Device {
         Ok(bytes)
     }
 
+    /// Whether the bytes of the device can be read, and blocks of `file` be found on it.
+    pub fn is_readable(&self, file: &File) -> bool {
+        self.reader.is_some() && sys::fibmap_unit(file).is_ok() && self.locate(file, 0).is_ok()
+    }
+
     fn read_raw(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
+        let reader = self
+            .reader
+            .as_ref()
+            .ok_or(io::ErrorKind::PermissionDenied)?;
         let start = place / self.sector * self.sector;
         let end = (place + len as u64).next_multiple_of(self.sector);
         let mut buffer = Aligned::zeroed((end - start) as usize);
-        self.reader.read_exact_at(&mut buffer, start)?;
+        reader.read_exact_at(&mut buffer, start)?;
         let from = (place - start) as usize;
         Ok(buffer[from..from + len].to_vec())
     }

@@ -35,6 +35,12 @@ impl Judge {
         self.facts.push(what.into());
     }
 
+    /// Takes over what another judge found and noted.
+    pub fn absorb(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.facts.extend(other.facts);
+    }
+
     /// Whether nothing was found.
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
@@ -130,8 +136,11 @@ fn describe(
     let names: Vec<String> = allowed.iter().map(Version::to_string).collect();
     let wanted = names.join(" or ");
     let at = sector * SECTOR as u64;
-    let seen = pattern::look(id, sector, piece);
     let run = allowed.first().map(|version| version.run);
+    let seen = match run.and_then(|run| cut_version(id, sector, piece, run)) {
+        Some(version) => Seen::Version(version),
+        None => pattern::look(id, sector, piece),
+    };
     let (verdict, what) = match seen {
         Seen::Version(version) if Some(version.run) == run => (old, version.to_string()),
         Seen::Version(version) => (old, format!("{version} of an earlier run")),
@@ -149,6 +158,15 @@ fn describe(
         verdict,
         format!("{source}: byte {at} holds {what}, not {wanted}"),
     )
+}
+
+/// The version of a sector that is cut before its header ends, as at the end of a file.
+fn cut_version(id: u64, sector: u64, piece: &[u8], run: u64) -> Option<Version> {
+    (0..=64)
+        .map(|number| Version { run, number })
+        .find(|version| {
+            piece.len() < 32 && pattern::sector(id, sector, *version).starts_with(piece)
+        })
 }
 
 #[cfg(test)]
@@ -186,6 +204,17 @@ mod tests {
         assert!(
             judge.findings[0].1.contains("byte 1024 holds v1, not v2"),
             "{judge:?}"
+        );
+    }
+
+    #[test]
+    fn a_single_byte_tells_its_version() {
+        let bytes = pattern::bytes(7, 512, 1, |_| V1);
+        let mut judge = Judge::new();
+        judge.compare("read", 7, 512, &bytes, Verdict::Stale, |_| vec![V2]);
+        assert_eq!(
+            judge.findings,
+            [(Verdict::Stale, "read: byte 512 holds v1, not v2".into())]
         );
     }
 

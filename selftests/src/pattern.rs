@@ -11,7 +11,8 @@ use std::fmt;
 /// Bytes in a sector.
 pub const SECTOR: usize = 512;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"COHFSSEC");
+/// Every first word, but for its first byte.
+const MAGIC: u64 = u64::from_le_bytes(*b"\0COHFSEC");
 const WORDS: usize = SECTOR / 8;
 
 /// A version of a sector: the run that wrote it, and its number within the run.
@@ -77,7 +78,7 @@ pub fn sector(file: u64, sector: u64, version: Version) -> [u8; SECTOR] {
     let mut state = file ^ sector.rotate_left(20) ^ version.word().rotate_left(40);
     for (index, word) in bytes.chunks_exact_mut(8).enumerate() {
         let value = match index {
-            0 => MAGIC,
+            0 => magic(version),
             1 => file,
             2 => sector,
             3 => version.word(),
@@ -113,7 +114,7 @@ pub fn look(file: u64, number: u64, bytes: &[u8]) -> Seen {
     if bytes.iter().all(|byte| *byte == 0) {
         return Seen::Zeros;
     }
-    if bytes.len() < 32 || word(bytes, 0) != MAGIC {
+    if bytes.len() < 32 || word(bytes, 0) & !0xff != MAGIC {
         return Seen::Torn;
     }
     let (id, place, version) = (
@@ -132,6 +133,11 @@ pub fn look(file: u64, number: u64, bytes: &[u8]) -> Seen {
             sector: place,
         }
     }
+}
+
+/// The first word: its first byte tells versions apart even where one byte is all there is.
+fn magic(version: Version) -> u64 {
+    MAGIC | 0x80 | (u64::from(version.number) & 0x7f)
 }
 
 fn word(bytes: &[u8], index: usize) -> u64 {

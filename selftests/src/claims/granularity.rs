@@ -56,6 +56,24 @@ pub(super) const CLAIMS: &[Claim] = &[
         }],
         run: direct_write_costs_one_major_fault_per_page,
     },
+    Claim {
+        id: "K4",
+        name: "invalidation_takes_exactly_its_range",
+        rule: "A3, A4, A28",
+        summary: "64 pages are mapped, one byte in the middle of one is invalidated by ioctl: that \
+                  page leaves the page tables and the cache, its neighbours stay in both; length 0 \
+                  goes to the end of the file and not further down.",
+        needs: Needs {
+            ioctl: true,
+            ..Needs::NOTHING
+        },
+        expect: Expect::KEPT,
+        files: &[FileSpec {
+            name: "k4.dat",
+            size: PAGES as u64 * PAGE,
+        }],
+        run: invalidation_takes_exactly_its_range,
+    },
 ];
 
 const PAGES: usize = 64;
@@ -120,5 +138,50 @@ fn direct_write_costs_one_major_fault_per_page(stage: &Stage<'_>) -> Result<Outc
         )
     });
     file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), new)?;
+    Ok(judge.outcome())
+}
+
+fn invalidation_takes_exactly_its_range(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let map = PageMap::open()?;
+    let mut judge = Judge::new();
+    file.fill(1)?;
+    let mapping = file.map(Share::SharedReadOnly)?;
+    // (first byte, length, the pages that go)
+    let last = PAGES as u64 * PAGE - 1;
+    for (start, len, gone) in [
+        (10 * PAGE + 100, 1, 10..11),
+        (20 * PAGE, PAGE, 20..21),
+        (30 * PAGE - 1, 2, 29..31),
+        (0, 1, 0..1),
+        (last, 1, PAGES - 1..PAGES),
+        (60 * PAGE + 7, 0, 60..PAGES),
+    ] {
+        mapping.touch();
+        let done = file.invalidate(start, len)?;
+        let name = format!("invalidating {len} bytes at {start}");
+        judge.require(done.busy == 0, Verdict::FalseError, || {
+            format!(
+                "{name}: {} clean pages were busy, the first is {}",
+                done.busy, done.first_busy
+            )
+        });
+        let resident = mapping.resident()?;
+        for (page, cached) in resident.into_iter().enumerate() {
+            let present = map.present(&mapping, page)?;
+            if gone.contains(&page) {
+                judge.require(
+                    done.busy > 0 || !(present || cached),
+                    Verdict::Stale,
+                    || format!("{name}: page {page} is still there"),
+                );
+            } else {
+                judge.require(present && cached, Verdict::FalseError, || {
+                    format!("{name}: page {page} went as well")
+                });
+            }
+        }
+    }
+    file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), |_| vec![1])?;
     Ok(judge.outcome())
 }

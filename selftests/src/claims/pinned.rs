@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages that are the target of somebody's I/O while they are invalidated.
+
+use anyhow::Result;
+
+use super::PAGE;
+use crate::judge::Judge;
+use crate::mapping::Share;
+use crate::registry::Claim;
+use crate::registry::Disk;
+use crate::registry::Expect;
+use crate::registry::FileSpec;
+use crate::registry::Needs;
+use crate::registry::Stage;
+use crate::sys;
+use crate::verdict::Outcome;
+use crate::verdict::Verdict;
+use crate::window;
+use crate::window::Flight;
+
+/// The claims of this file.
+pub(super) const CLAIMS: &[Claim] = &[Claim {
+    id: "K2",
+    name: "page_pinned_for_direct_read_is_not_orphaned",
+    rule: "C1 row 5, walker: pinned folios stay",
+    summary: "A direct read from another file goes into a page of a shared mapping, slowly. \
+              Meanwhile the mapped file is synced, so that the page is clean, and invalidated by \
+              ioctl. The read succeeds: what it read must be in the mapping and on the disk.",
+    needs: Needs {
+        disk: Disk::SlowReads,
+        ioctl: true,
+        ..Needs::NOTHING
+    },
+    expect: Expect::KEPT,
+    files: &[
+        FileSpec {
+            name: "k2.dat",
+            size: 4 * PAGE,
+        },
+        FileSpec {
+            name: "k2-source.dat",
+            size: 4 * PAGE,
+        },
+    ],
+    run: page_pinned_for_direct_read_is_not_orphaned,
+}];
+
+const PAGE_LEN: usize = PAGE as usize;
+
+fn page_pinned_for_direct_read_is_not_orphaned(stage: &Stage<'_>) -> Result<Outcome> {
+    let (file, source) = (stage.file()?, stage.file_number(1)?);
+    let mut judge = Judge::new();
+    source.fill(2)?;
+    let reader = source.open_direct_read_only()?;
+    for _ in 0..window::ATTEMPTS {
+        file.fill(1)?;
+        file.invalidate(0, 0)?;
+        sys::sync_fs(file.file())?;
+        let mapping = file.map(Share::Shared)?;
+        mapping.load_word(PAGE_LEN / 8);
+        let (mut removed, mut busy) = (0, 0);
+        let collision = window::collide(
+            source.device()?,
+            Flight::Read,
+            || source.read_direct(&reader, 3 * PAGE, PAGE_LEN).map(drop),
+            || mapping.read_into(PAGE_LEN, PAGE_LEN, &reader, PAGE),
+            || -> Result<()> {
+                for _ in 0..10 {
+                    file.file().sync_data()?;
+                    let done = file.invalidate(PAGE, PAGE)?;
+                    removed += done.removed;
+                    busy += done.busy;
+                }
+                Ok(())
+            },
+        )?;
+        collision.meanwhile?;
+        if !collision.overtook {
+            continue;
+        }
+        judge.fact(format!(
+            "during the read: {removed} folios removed, {busy} times busy"
+        ));
+        if judge.wrote("the direct read", &collision.slow, PAGE_LEN) {
+            let bytes = mapping.load(PAGE_LEN, PAGE_LEN);
+            source.judge_bytes(&mut judge, "load", PAGE, &bytes, Verdict::Lost, |_| vec![2]);
+            judge.synced("fsync", file.file().sync_all());
+            let (bytes, way) = file.on_disk(PAGE, PAGE_LEN)?;
+            source.judge_bytes(&mut judge, way, PAGE, &bytes, Verdict::Lost, |_| vec![2]);
+        }
+        return Ok(judge.outcome());
+    }
+    Err(window::never_open(
+        "the direct read was over before the invalidation",
+    ))
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Directories.
+//!
+//! A block of a directory is a chain of entries from its first byte to its last; none reaches
+//! into another block. An entry with inode zero is free space, or the hash tree of `dir_index`,
+//! or the checksum of `metadata_csum`, and is passed over.
+//!
+//! C counterpart: `ext2_check_folio` in [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c)
+
+use super::{
+    raw::RawDirEntry,
+    Corrupt,
+    DirFault,
+    Incompat,
+    Ino,
+    Kind,
+    SuperBlock, //
+};
+use core::mem::size_of;
+use zerocopy::FromBytes;
+
+/// Size of the head of an entry, and of the shortest entry, in bytes.
+const HEAD_LEN: usize = size_of::<RawDirEntry>();
+const MIN_REC_LEN: usize = 12;
+
+/// An entry in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DirEntry<'a> {
+    /// The inode it names; not zero, and not larger than there are.
+    pub(crate) ino: Ino,
+    /// The name, of 1 to 255 bytes; no slash and no zero byte.
+    pub(crate) name: &'a [u8],
+    /// What the inode is, if the entry says.
+    pub(crate) kind: Option<Kind>,
+    /// Where it starts in its block, in bytes.
+    pub(crate) offset: usize,
+    /// Where the next entry, used or not, starts; the size of the block if it is the last.
+    pub(crate) next_offset: usize,
+}
+
+/// Returns the entries in use of one block of the directory `dir`, in their order.
+///
+/// Each is checked as it is reached. After an error there are no more.
+pub(crate) fn entries<'a>(block: &'a [u8], sb: &SuperBlock, dir: Ino) -> Entries<'a> {
+    Entries {
+        block,
+        offset: 0,
+        dir,
+        inodes_count: sb.inodes_count(),
+        has_kind: sb.has_incompat(Incompat::FILETYPE),
+    }
+}
+
+/// Returns the entry of that name in one block of the directory `dir`.
+///
+/// # Errors
+///
+/// [`Corrupt::Dir`] if an entry before it is wrong, or, when there is no such name, any.
+pub(crate) fn find<'a>(
+    block: &'a [u8],
+    sb: &SuperBlock,
+    dir: Ino,
+    name: &[u8],
+) -> Result<Option<DirEntry<'a>>, Corrupt> {
+    for entry in entries(block, sb, dir) {
+        let entry = entry?;
+        if entry.name == name {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
+}
+
+/// The entries of a block; see [`entries`].
+#[derive(Clone, Debug)]
+pub(crate) struct Entries<'a> {
+    block: &'a [u8],
+    /// Where the next entry starts; the length of the block once there are no more.
+    offset: usize,
+    dir: Ino,
+    inodes_count: u32,
+    has_kind: bool,
+}
+
+impl<'a> Entries<'a> {
+    /// Checks the entry at `self.offset`.
+    fn entry(&self) -> Result<DirEntry<'a>, DirFault> {
+        let rest = self.block.get(self.offset..).unwrap_or_default();
+        let Ok((head, body)) = RawDirEntry::ref_from_prefix(rest) else {
+            return Err(DirFault::NoRoom);
+        };
+        let (rec_len, name_len) = (head.rec_len.get(), head.name_len);
+        let len = usize::from(rec_len);
+        if len < MIN_REC_LEN {
+            return Err(DirFault::TooShort(rec_len));
+        }
+        if len & 3 != 0 {
+            return Err(DirFault::Unaligned(rec_len));
+        }
+        // OVERFLOW: At most 255 and eight. Rounding up to four is implied by the check above.
+        if len < HEAD_LEN + usize::from(name_len) {
+            return Err(DirFault::NameTooLong(name_len));
+        }
+        if len > rest.len() {
+            return Err(DirFault::CrossesBlock(rec_len));
+        }
+        let ino = Ino(head.inode.get());
+        if ino.get() > self.inodes_count {
+            return Err(DirFault::Inode(ino));
+        }
+        let name = body.get(..usize::from(name_len)).unwrap_or_default();
+        let unusable = |byte: &u8| matches!(byte, 0 | b'/');
+        if ino.get() != 0 && (name.is_empty() || name.iter().any(unusable)) {
+            return Err(DirFault::Name);
+        }
+        Ok(DirEntry {
+            ino,
+            name,
+            kind: self
+                .has_kind
+                .then(|| Kind::from_file_type(head.file_type))
+                .flatten(),
+            offset: self.offset,
+            // OVERFLOW: Both are at most the length of the block.
+            next_offset: self.offset + len,
+        })
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<DirEntry<'a>, Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.offset < self.block.len() {
+            match self.entry() {
+                Ok(entry) => {
+                    self.offset = entry.next_offset;
+                    if entry.ino.get() != 0 {
+                        return Some(Ok(entry));
+                    }
+                }
+                Err(fault) => {
+                    let offset = u32::try_from(self.offset).unwrap_or(u32::MAX);
+                    self.offset = self.block.len();
+                    return Some(Err(Corrupt::Dir {
+                        dir: self.dir,
+                        offset,
+                        fault,
+                    }));
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Feature flags: which there are, which cohfs knows, and their names.
+//!
+//! The names are those that `mke2fs -O` takes and `dumpe2fs -h` prints, so that a message can be
+//! acted upon.
+//!
+//! C header: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
+
+use core::fmt;
+
+/// Features that do not stop a driver which ignores them.
+pub(crate) struct Compat;
+
+impl Compat {
+    /// There is a journal. Without [`Incompat::RECOVER`] it is empty.
+    pub(crate) const HAS_JOURNAL: u32 = 0x4;
+    /// Inodes may have a block of extended attributes.
+    pub(crate) const EXT_ATTR: u32 = 0x8;
+    /// Blocks behind the descriptors are kept for more of them.
+    pub(crate) const RESIZE_INODE: u32 = 0x10;
+    /// Directories may have a hash tree, hidden in what looks like deleted entries.
+    pub(crate) const DIR_INDEX: u32 = 0x20;
+    /// Only two groups hold backups, and the super block says which.
+    pub(crate) const SPARSE_SUPER2: u32 = 0x200;
+}
+
+/// Features that a driver must know to write.
+pub(crate) struct RoCompat;
+
+impl RoCompat {
+    /// Only some groups hold backups.
+    pub(crate) const SPARSE_SUPER: u32 = 0x1;
+    /// There are, or were, regular files of 2 GiB and more.
+    pub(crate) const LARGE_FILE: u32 = 0x2;
+    /// Never used.
+    pub(crate) const BTREE_DIR: u32 = 0x4;
+
+    /// Those that cohfs knows, which are those of `fs/ext2`.
+    pub(crate) const SUPPORTED: u32 = Self::SPARSE_SUPER | Self::LARGE_FILE | Self::BTREE_DIR;
+}
+
+/// Features that a driver must know to read.
+pub(crate) struct Incompat;
+
+impl Incompat {
+    /// Directory entries say what kind of file they name.
+    pub(crate) const FILETYPE: u32 = 0x2;
+    /// The journal holds what has not reached its place yet.
+    pub(crate) const RECOVER: u32 = 0x4;
+    /// Descriptors lie spread over the device.
+    pub(crate) const META_BG: u32 = 0x10;
+
+    /// Those that cohfs knows, which are those of `fs/ext2`.
+    pub(crate) const SUPPORTED: u32 = Self::FILETYPE | Self::META_BG;
+}
+
+/// Features by name.
+///
+/// Displays as a list with `, ` between the names. A flag that has none shows as e2fsprogs shows
+/// it: `FEATURE_`, then `C`, `R` or `I` for the set and the number of the bit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FeatureNames {
+    set: &'static Set,
+    bits: u32,
+}
+
+impl FeatureNames {
+    /// Names the flags of `bits` in the set of compatible features.
+    pub(crate) const fn compat(bits: u32) -> Self {
+        Self { set: &COMPAT, bits }
+    }
+
+    /// Names the flags of `bits` in the set of read-only compatible features.
+    pub(crate) const fn ro_compat(bits: u32) -> Self {
+        Self {
+            set: &RO_COMPAT,
+            bits,
+        }
+    }
+
+    /// Names the flags of `bits` in the set of incompatible features.
+    pub(crate) const fn incompat(bits: u32) -> Self {
+        Self {
+            set: &INCOMPAT,
+            bits,
+        }
+    }
+
+    /// Returns the flags.
+    pub(crate) const fn bits(self) -> u32 {
+        self.bits
+    }
+}
+
+impl fmt::Display for FeatureNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for bit in 0..u32::BITS {
+            if self.bits & (1 << bit) == 0 {
+                continue;
+            }
+            f.write_str(separator)?;
+            separator = ", ";
+            match self.set.names.iter().find(|(named, _)| *named == bit) {
+                Some((_, name)) => f.write_str(name)?,
+                None => write!(f, "FEATURE_{}{bit}", self.set.letter)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FeatureNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One of the three words of flags: the number of each bit that has a name, and the name.
+#[derive(PartialEq, Eq)]
+struct Set {
+    letter: char,
+    names: &'static [(u32, &'static str)],
+}
+
+static COMPAT: Set = Set {
+    letter: 'C',
+    names: &[
+        (0, "dir_prealloc"),
+        (1, "imagic_inodes"),
+        (2, "has_journal"),
+        (3, "ext_attr"),
+        (4, "resize_inode"),
+        (5, "dir_index"),
+        (6, "lazy_bg"),
+        (8, "snapshot_bitmap"),
+        (9, "sparse_super2"),
+        (10, "fast_commit"),
+        (11, "stable_inodes"),
+        (12, "orphan_file"),
+    ],
+};
+
+static RO_COMPAT: Set = Set {
+    letter: 'R',
+    names: &[
+        (0, "sparse_super"),
+        (1, "large_file"),
+        (2, "btree_dir"),
+        (3, "huge_file"),
+        (4, "uninit_bg"),
+        (5, "dir_nlink"),
+        (6, "extra_isize"),
+        (8, "quota"),
+        (9, "bigalloc"),
+        (10, "metadata_csum"),
+        (11, "replica"),
+        (12, "read-only"),
+        (13, "project"),
+        (14, "shared_blocks"),
+        (15, "verity"),
+        (16, "orphan_present"),
+    ],
+};
+
+static INCOMPAT: Set = Set {
+    letter: 'I',
+    names: &[
+        (0, "compression"),
+        (1, "filetype"),
+        (2, "needs_recovery"),
+        (3, "journal_dev"),
+        (4, "meta_bg"),
+        (6, "extent"),
+        (7, "64bit"),
+        (8, "mmp"),
+        (9, "flex_bg"),
+        (10, "ea_inode"),
+        (12, "dirdata"),
+        (13, "metadata_csum_seed"),
+        (14, "large_dir"),
+        (15, "inline_data"),
+        (16, "encrypt"),
+        (17, "casefold"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_named_as_e2fsprogs_names_them() {
+        assert_eq!(
+            FeatureNames::incompat(0x2c2).to_string(),
+            "filetype, extent, 64bit, flex_bg"
+        );
+        assert_eq!(FeatureNames::ro_compat(0x400).to_string(), "metadata_csum");
+        assert_eq!(
+            FeatureNames::compat(0x38).to_string(),
+            "ext_attr, resize_inode, dir_index"
+        );
+    }
+
+    #[test]
+    fn a_flag_without_a_name_shows_its_set_and_bit() {
+        assert_eq!(FeatureNames::incompat(1 << 31).to_string(), "FEATURE_I31");
+        assert_eq!(FeatureNames::ro_compat(1 << 7).to_string(), "FEATURE_R7");
+        assert_eq!(
+            FeatureNames::compat(1 << 30 | 4).to_string(),
+            "has_journal, FEATURE_C30"
+        );
+    }
+}

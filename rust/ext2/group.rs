@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Group descriptors.
+//!
+//! C counterpart: `ext2_check_descriptors` in [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
+
+use super::{
+    geometry::overlap,
+    raw::RawGroupDesc,
+    Corrupt,
+    DiskBlock,
+    SuperBlock, //
+};
+use core::mem::size_of;
+use zerocopy::FromBytes;
+
+/// A group descriptor that was checked.
+///
+/// # Invariants
+///
+/// The group exists. The two bitmaps and the inode table lie in it, behind its copy of the super
+/// block and descriptors if it has one, and do not overlap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupDesc {
+    group: u32,
+    block_bitmap: DiskBlock,
+    inode_bitmap: DiskBlock,
+    inode_table: DiskBlock,
+    free_blocks: u16,
+    free_inodes: u16,
+    used_dirs: u16,
+}
+
+impl GroupDesc {
+    /// Checks the descriptor of `group`; `raw` starts with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Group`] if a structure is outside of the group or overlaps another.
+    pub(crate) fn parse(raw: &[u8], sb: &SuperBlock, group: u32) -> Result<Self, Corrupt> {
+        let Ok((desc, _)) = RawGroupDesc::ref_from_prefix(raw) else {
+            return Err(Corrupt::Short {
+                what: "group descriptor",
+                need: size_of::<RawGroupDesc>(),
+                have: raw.len(),
+            });
+        };
+        let block_bitmap = DiskBlock(desc.block_bitmap.get());
+        let inode_bitmap = DiskBlock(desc.inode_bitmap.get());
+        let inode_table = DiskBlock(desc.inode_table.get());
+        let table_len = sb.itable_blocks;
+        let misplaced = |what, block| Err(Corrupt::Group { group, what, block });
+
+        let (first, last) = sb.group_blocks(group);
+        let first = u64::from(first.get()) + u64::from(sb.group_overhead(group));
+        let end = u64::from(last.get()) + 1;
+        let inside = |start: DiskBlock, len: u32| {
+            let start = u64::from(start.get());
+            start >= first && start + u64::from(len) <= end
+        };
+        if !inside(block_bitmap, 1) {
+            return misplaced("block bitmap", block_bitmap);
+        }
+        if !inside(inode_bitmap, 1) || inode_bitmap == block_bitmap {
+            return misplaced("inode bitmap", inode_bitmap);
+        }
+        if !inside(inode_table, table_len)
+            || overlap(inode_table, table_len, block_bitmap, 1)
+            || overlap(inode_table, table_len, inode_bitmap, 1)
+        {
+            return misplaced("inode table", inode_table);
+        }
+        // INVARIANT: All checked above. Of a group that does not exist nothing is inside.
+        Ok(Self {
+            group,
+            block_bitmap,
+            inode_bitmap,
+            inode_table,
+            free_blocks: desc.free_blocks_count.get(),
+            free_inodes: desc.free_inodes_count.get(),
+            used_dirs: desc.used_dirs_count.get(),
+        })
+    }
+
+    /// The group, counted from zero.
+    pub(crate) fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// The block with a bit for each block of the group.
+    pub(crate) fn block_bitmap(&self) -> DiskBlock {
+        self.block_bitmap
+    }
+
+    /// The block with a bit for each inode of the group.
+    pub(crate) fn inode_bitmap(&self) -> DiskBlock {
+        self.inode_bitmap
+    }
+
+    /// The first block of the inodes of the group.
+    pub(crate) fn inode_table(&self) -> DiskBlock {
+        self.inode_table
+    }
+
+    /// Blocks that the bitmap has as free.
+    pub(crate) fn free_blocks(&self) -> u16 {
+        self.free_blocks
+    }
+
+    /// Inodes that the bitmap has as free.
+    pub(crate) fn free_inodes(&self) -> u16 {
+        self.free_inodes
+    }
+
+    /// Inodes that are directories.
+    pub(crate) fn used_dirs(&self) -> u16 {
+        self.used_dirs
+    }
+}

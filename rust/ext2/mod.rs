@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ext2 disk format.
+//!
+//! This room turns bytes from a disk, which nobody vouches for, into values that the rest of the
+//! module may trust, and back. It reads nothing itself, allocates nothing, keeps no state, and
+//! knows nothing of the kernel: the `model` crate compiles these very files on the host and
+//! tries them on real images, on mutated ones and on arbitrary bytes.
+//!
+//! The way in, from a block device to the bytes of a file:
+//!
+//! ```text
+//! SuperBlock::parse          the 1024 bytes at SUPER_OFFSET
+//!   SuperBlock::desc_location -> GroupDesc::parse
+//!     SuperBlock::inode_location -> Inode::parse
+//!       Path::to              which pointers lead to a block of the file
+//!         pointers, SuperBlock::check_data_block, run_length
+//!       dir::entries, dir::find
+//! ```
+//!
+//! Two errors come out: [`Refusal`], why an image is not mounted, and [`Corrupt`], what was wrong
+//! with a block of a mounted one. Nothing here panics, whatever the bytes are.
+//!
+//! C headers: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
+
+// The format is here as a whole; the module does not use all of it yet (allocation, names).
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod dir;
+mod error;
+mod feature;
+mod geometry;
+mod group;
+mod inode;
+mod number;
+mod path;
+mod raw;
+mod refusal;
+mod state;
+mod super_block;
+
+pub(crate) use self::{
+    error::{
+        BlockFault,
+        Corrupt,
+        DirFault,
+        InodeFault, //
+    },
+    feature::{
+        Compat,
+        FeatureNames,
+        Incompat,
+        RoCompat, //
+    },
+    group::GroupDesc,
+    inode::{
+        Inode,
+        Kind, //
+    },
+    number::{
+        DiskBlock,
+        FileBlock,
+        Ino, //
+    },
+    path::{
+        max_file_size,
+        pointers,
+        run_length,
+        Path, //
+    },
+    refusal::Refusal,
+    state::OnError,
+    super_block::SuperBlock, //
+};
+
+/// Where the super block starts, in bytes from the start of the device.
+pub(crate) const SUPER_OFFSET: u64 = 1024;
+
+/// Size of the super block, in bytes.
+pub(crate) const SUPER_SIZE: usize = 1024;
+
+/// The root directory.
+pub(crate) const ROOT_INO: Ino = Ino(2);

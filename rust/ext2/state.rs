@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a super block keeps of past mounts, and what it is told of this one.
+//!
+//! C counterparts: `ext2_setup_super`, `ext2_put_super` and `ext2_error` in
+//! [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
+
+use super::{
+    raw::RawSuper,
+    Corrupt,
+    SuperBlock,
+    SUPER_SIZE, //
+};
+use zerocopy::FromBytes;
+
+/// What to do on the first damage found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnError {
+    /// Carry on.
+    Continue,
+    /// Allow no more writing.
+    ReadOnly,
+    /// Stop the machine.
+    Panic,
+}
+
+impl SuperBlock {
+    /// Set in [`Self::state`] while nobody has it mounted for writing.
+    pub(crate) const VALID_FS: u16 = 1;
+    /// Set in [`Self::state`] once damage was found.
+    pub(crate) const ERROR_FS: u16 = 2;
+
+    /// Flags [`Self::VALID_FS`] and [`Self::ERROR_FS`], as found.
+    pub(crate) fn state(&self) -> u16 {
+        self.state
+    }
+
+    /// What to do on damage. As in `fs/ext2`, anything unknown means read-only.
+    pub(crate) fn on_error(&self) -> OnError {
+        match self.errors {
+            1 => OnError::Continue,
+            3 => OnError::Panic,
+            _ => OnError::ReadOnly,
+        }
+    }
+
+    /// Mounts for writing since the last check, as found.
+    pub(crate) fn mnt_count(&self) -> u16 {
+        self.mnt_count
+    }
+
+    /// Mounts for writing after which a check is due; see [`Self::advice`] for when it is not.
+    pub(crate) fn max_mnt_count(&self) -> u16 {
+        self.max_mnt_count
+    }
+
+    /// Returns why a check is advisable before it is written, as `ext2_setup_super` has it.
+    ///
+    /// `now` is in seconds since 1970.
+    pub(crate) fn advice(&self, now: u32) -> Option<&'static str> {
+        // The count is signed on disk, and negative or zero for "never".
+        let max_mnt_count = i16::from_ne_bytes(self.max_mnt_count.to_ne_bytes());
+        if self.state & Self::VALID_FS == 0 {
+            Some("it was not unmounted cleanly; run e2fsck")
+        } else if self.state & Self::ERROR_FS != 0 {
+            Some("damage was found earlier; run e2fsck")
+        } else if max_mnt_count > 0 && self.mnt_count >= self.max_mnt_count {
+            Some("the maximal mount count is reached; run e2fsck")
+        } else if self.checkinterval != 0
+            && self
+                .lastcheck
+                .checked_add(self.checkinterval)
+                .is_some_and(|due| due <= now)
+        {
+            Some("the check interval has passed; run e2fsck")
+        } else {
+            None
+        }
+    }
+
+    /// Writes down in `raw` that it is mounted for writing from `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_mounted(&self, raw: &mut [u8], now: u32) -> Result<(), Corrupt> {
+        let es = raw_mut(raw)?;
+        es.state.set(self.state & !Self::VALID_FS);
+        es.mnt_count.set(self.mnt_count.saturating_add(1));
+        es.mtime.set(now);
+        es.wtime.set(now);
+        Ok(())
+    }
+
+    /// Writes down in `raw` that it is no longer mounted for writing, from `now`.
+    ///
+    /// The state is what it was at mount; an image that was not clean then is not clean now.
+    /// Flags of damage found meanwhile are in `raw` already, and stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_unmounted(&self, raw: &mut [u8], now: u32) -> Result<(), Corrupt> {
+        let es = raw_mut(raw)?;
+        let state = es.state.get() | (self.state & Self::VALID_FS);
+        es.state.set(state);
+        es.wtime.set(now);
+        Ok(())
+    }
+
+    /// Writes down in `raw` that damage was found.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_error(raw: &mut [u8]) -> Result<(), Corrupt> {
+        let es = raw_mut(raw)?;
+        let state = es.state.get() | Self::ERROR_FS;
+        es.state.set(state);
+        Ok(())
+    }
+}
+
+fn raw_mut(raw: &mut [u8]) -> Result<&mut RawSuper, Corrupt> {
+    let have = raw.len();
+    match RawSuper::mut_from_prefix(raw) {
+        Ok((es, _)) => Ok(es),
+        Err(_) => Err(Corrupt::Short {
+            what: "super block",
+            need: SUPER_SIZE,
+            have,
+        }),
+    }
+}

@@ -246,8 +246,7 @@ impl ClaimFile {
     /// Also says by which way.
     pub fn on_disk(&self, start: u64, len: usize) -> Result<(Vec<u8>, &'static str)> {
         if let Ok(device) = &self.device
-            && sys::fibmap_unit(&self.file).is_ok()
-            && device.locate(&self.file, start).is_ok()
+            && device.is_readable(&self.file)
         {
             let bytes = device
                 .read(&self.file, start, len)

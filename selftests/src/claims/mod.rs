@@ -14,6 +14,7 @@ mod neighbours;
 mod pinned;
 mod read_write;
 mod redirty;
+mod storms;
 mod uptodate;
 
 /// Every group of claims, in the order in which they run.
@@ -27,6 +28,7 @@ pub const GROUPS: &[&[Claim]] = &[
     uptodate::CLAIMS,
     behind::CLAIMS,
     invalidate::CLAIMS,
+    storms::CLAIMS,
     pinned::CLAIMS,
     large_folio::CLAIMS,
 ];

@@ -89,7 +89,6 @@ fn collide(
     let direct = file.open_direct()?;
     for _ in 0..window::ATTEMPTS {
         file.fill(1)?;
-        file.require_direct(&direct, PRIME, len, 1)?;
         let mapping = file.map(Share::Shared)?;
         sys::sync_fs(file.file())?;
         let collision = window::during_direct_write(

@@ -2,6 +2,7 @@
 
 //! The seed's best idea: a page that is in page tables is always up to date.
 
+use std::fmt;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
@@ -85,6 +86,12 @@ struct Look {
     flags: u64,
 }
 
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "frame {:#x} with flags {:#x}", self.frame, self.flags)
+    }
+}
+
 /// Looks at page `page`; nothing if it is not mapped, or was unmapped while we looked.
 fn look(map: &PageMap, flags: &PageFlags, mapping: &Mapping, page: usize) -> Result<Option<Look>> {
     let Some(frame) = map.frame(mapping, page)? else {
@@ -150,10 +157,7 @@ fn failed_read_maps_nothing_and_is_forgotten(stage: &Stage<'_>) -> Result<Outcom
     file.judge_load(&mut judge, &mapping, 0, mapping.len(), |_| vec![1]);
     for page in 0..PAGES {
         if let Some(look) = violation(&map, &flags, &mapping, page)? {
-            judge.find(
-                Verdict::Torn,
-                format!("page {page} is mapped with flags {:#x}", look.flags),
-            );
+            judge.find(Verdict::Torn, format!("page {page} is mapped, {look}"));
         }
     }
     file.judge_read(&mut judge, 0, mapping.len(), |_| vec![1])?;
@@ -169,39 +173,30 @@ fn mapped_page_is_never_non_uptodate(stage: &Stage<'_>) -> Result<Outcome> {
     file.fill(1)?;
     let mapping = file.map(Share::SharedReadOnly)?;
     let failing = file.device().and_then(FailingDevice::new);
-    let (stop, failed) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (stop, failed, touched) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let going = || !stop.load(Ordering::Relaxed);
     let (mut looks, mut writes) = (0_u64, 0_u64);
     thread::scope(|scope| -> Result<()> {
-        scope.spawn(|| fault_all_pages(&mapping, going));
+        scope.spawn(|| {
+            while going() {
+                mapping.touch();
+                touched.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| empty_again_and_again(&file, &mapping, &touched, going));
         if failing.is_ok() {
             scope.spawn(|| read_and_fail(&file, &failed, going));
         }
-        scope.spawn(|| {
-            while going() {
-                // Empties the page tables of some pages and, if it can, the cache.
-                let _ = mapping.advise(libc::MADV_DONTNEED);
-                let _ = sys::drop_cache(file.file());
-                let _ = sys::invalidate(file.file(), 0, 0);
-                thread::yield_now();
-            }
-        });
         let mut scan = || -> Result<()> {
             let end = Instant::now() + Duration::from_millis(1500);
-            while writes < 300 && Instant::now() < end {
+            while writes < 300 && (writes < 30 || Instant::now() < end) {
                 // Whether the write succeeds is another claim's business.
                 let _ = file.write_direct(&direct, writes % PAGES as u64 * PAGE, PAGE_LEN, 1);
                 writes += 1;
                 for page in 0..PAGES {
                     looks += u64::from(look(&map, &flags, &mapping, page)?.is_some());
                     if let Some(look) = violation(&map, &flags, &mapping, page)? {
-                        judge.find(
-                            Verdict::Torn,
-                            format!(
-                                "page {page} (frame {:#x}) is mapped with flags {:#x}",
-                                look.frame, look.flags
-                            ),
-                        );
+                        judge.find(Verdict::Torn, format!("page {page} is mapped, {look}"));
                         return Ok(());
                     }
                 }
@@ -225,9 +220,28 @@ fn mapped_page_is_never_non_uptodate(stage: &Stage<'_>) -> Result<Outcome> {
     Ok(judge.outcome())
 }
 
-fn fault_all_pages(mapping: &Mapping, going: impl Fn() -> bool) {
+/// Empties the page tables and, by every means there is, the cache, each time after all pages
+/// have been touched, so that the scan finds pages in every state.
+fn empty_again_and_again(
+    file: &ClaimFile,
+    mapping: &Mapping,
+    touched: &AtomicU64,
+    going: impl Fn() -> bool,
+) {
+    let mut seen = 0;
     while going() {
-        mapping.touch();
+        let now = touched.load(Ordering::Relaxed);
+        if now == seen {
+            thread::yield_now();
+            continue;
+        }
+        seen = now;
+        // Each is best effort: what it cannot empty, the direct writes do.
+        let _ = sys::invalidate(file.file(), 0, 0);
+        if seen.is_multiple_of(2) {
+            let _ = mapping.advise(libc::MADV_DONTNEED);
+            let _ = sys::drop_cache(file.file());
+        }
     }
 }
 

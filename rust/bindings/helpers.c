@@ -10,6 +10,11 @@ struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *ca
 	return alloc_inode_sb(sb, cache, gfp);
 }
 
+unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev)
+{
+	return bdev_dma_alignment(bdev);
+}
+
 unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
@@ -28,6 +33,11 @@ bool cohfs_buffer_uptodate(const struct buffer_head *bh)
 bool cohfs_buffer_write_io_error(const struct buffer_head *bh)
 {
 	return buffer_write_io_error(bh);
+}
+
+void cohfs_clear_buffer_write_io_error(struct buffer_head *bh)
+{
+	clear_buffer_write_io_error(bh);
 }
 
 void cohfs_cond_resched(void)
@@ -95,9 +105,19 @@ unsigned long cohfs_folio_nr_pages(const struct folio *folio)
 	return folio_nr_pages(folio);
 }
 
+loff_t cohfs_folio_pos(const struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
 void cohfs_folio_put(struct folio *folio)
 {
 	folio_put(folio);
+}
+
+size_t cohfs_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
 }
 
 bool cohfs_folio_test_dirty(const struct folio *folio)
@@ -235,6 +255,11 @@ struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, 
 	return kmem_cache_create(name, size, 0, flags, ctor);
 }
 
+void cohfs_lock_buffer(struct buffer_head *bh)
+{
+	lock_buffer(bh);
+}
+
 bool cohfs_mapping_mapped(const struct address_space *mapping)
 {
 	return mapping_mapped(mapping);
@@ -270,6 +295,11 @@ bool cohfs_old_valid_dev(dev_t dev)
 	return old_valid_dev(dev);
 }
 
+struct folio *cohfs_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
 bool cohfs_printk_ratelimit(void)
 {
 	return printk_ratelimit();
@@ -295,9 +325,19 @@ void cohfs_sb_start_pagefault(struct super_block *sb)
 	sb_start_pagefault(sb);
 }
 
+void cohfs_set_buffer_uptodate(struct buffer_head *bh)
+{
+	set_buffer_uptodate(bh);
+}
+
 void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg)
 {
 	set_delayed_call(call, fn, arg);
+}
+
+void cohfs_set_inode_metadata_writeback(struct inode *inode)
+{
+	set_inode_metadata_writeback(inode);
 }
 
 vm_fault_t cohfs_vmf_fs_error(int err)

@@ -14,10 +14,12 @@
 #include <linux/slab.h>
 
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp);
+unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev);
 unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev);
 u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
 bool cohfs_buffer_uptodate(const struct buffer_head *bh);
 bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
+void cohfs_clear_buffer_write_io_error(struct buffer_head *bh);
 void cohfs_cond_resched(void);
 bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type);
 void cohfs_file_accessed(struct file *file);
@@ -31,7 +33,9 @@ bool cohfs_folio_mapped(const struct folio *folio);
 struct address_space *cohfs_folio_mapping(const struct folio *folio);
 bool cohfs_folio_maybe_dma_pinned(struct folio *folio);
 unsigned long cohfs_folio_nr_pages(const struct folio *folio);
+loff_t cohfs_folio_pos(const struct folio *folio);
 void cohfs_folio_put(struct folio *folio);
+size_t cohfs_folio_size(const struct folio *folio);
 bool cohfs_folio_test_dirty(const struct folio *folio);
 bool cohfs_folio_test_uptodate(const struct folio *folio);
 bool cohfs_folio_test_writeback(const struct folio *folio);
@@ -59,6 +63,7 @@ void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops
 void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops);
 bool cohfs_is_sync_kiocb(struct kiocb *iocb);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
+void cohfs_lock_buffer(struct buffer_head *bh);
 bool cohfs_mapping_mapped(const struct address_space *mapping);
 void cohfs_mapping_set_large_folios(struct address_space *mapping);
 dev_t cohfs_new_decode_dev(u32 dev);
@@ -66,12 +71,15 @@ u32 cohfs_new_encode_dev(dev_t dev);
 dev_t cohfs_old_decode_dev(u16 dev);
 u16 cohfs_old_encode_dev(dev_t dev);
 bool cohfs_old_valid_dev(dev_t dev);
+struct folio *cohfs_page_folio(struct page *page);
 bool cohfs_printk_ratelimit(void);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
 void cohfs_sb_end_pagefault(struct super_block *sb);
 bool cohfs_sb_rdonly(const struct super_block *sb);
 void cohfs_sb_start_pagefault(struct super_block *sb);
+void cohfs_set_buffer_uptodate(struct buffer_head *bh);
 void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg);
+void cohfs_set_inode_metadata_writeback(struct inode *inode);
 vm_fault_t cohfs_vmf_fs_error(int err);
 
 #endif

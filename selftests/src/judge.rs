@@ -85,26 +85,41 @@ impl Judge {
         old: Verdict,
         allowed: impl Fn(u64) -> Vec<Version>,
     ) {
-        let mut found: Vec<(Verdict, String)> = Vec::new();
+        let mut found: Vec<Finding> = Vec::new();
         let first = start / SECTOR as u64;
         for (sector, piece) in (first..).zip(bytes.chunks(SECTOR)) {
             let allowed = allowed(sector);
             let good = allowed
                 .iter()
                 .any(|version| pattern::sector(id, sector, *version)[..piece.len()] == *piece);
-            if !good {
-                found.push(describe(source, id, sector, piece, old, &allowed));
+            if good {
+                continue;
+            }
+            let next = Finding::new(id, sector, piece, old, &allowed);
+            match found.last_mut() {
+                Some(last) if last.continues_with(&next) => last.end = next.end,
+                _ => found.push(next),
             }
         }
         let more = found.len().saturating_sub(SPELT_OUT);
         let worst = found
             .iter()
-            .map(|(verdict, _)| *verdict)
+            .map(|finding| finding.verdict)
             .max_by_key(|v| v.severity());
-        found.truncate(SPELT_OUT);
-        self.findings.append(&mut found);
+        for Finding {
+            verdict,
+            start,
+            end,
+            what,
+        } in found.into_iter().take(SPELT_OUT)
+        {
+            self.find(
+                verdict,
+                format!("{source}: bytes {start} to {end} hold {what}"),
+            );
+        }
         if let (Some(worst), true) = (worst, more > 0) {
-            self.find(worst, format!("{source}: and {more} more sectors"));
+            self.find(worst, format!("{source}: and {more} more places"));
         }
     }
 
@@ -125,39 +140,49 @@ impl Judge {
     }
 }
 
-fn describe(
-    source: &str,
-    id: u64,
-    sector: u64,
-    piece: &[u8],
-    old: Verdict,
-    allowed: &[Version],
-) -> (Verdict, String) {
-    let names: Vec<String> = allowed.iter().map(Version::to_string).collect();
-    let wanted = names.join(" or ");
-    let at = sector * SECTOR as u64;
-    let run = allowed.first().map(|version| version.run);
-    let seen = match run.and_then(|run| cut_version(id, sector, piece, run)) {
-        Some(version) => Seen::Version(version),
-        None => pattern::look(id, sector, piece),
-    };
-    let (verdict, what) = match seen {
-        Seen::Version(version) if Some(version.run) == run => (old, version.to_string()),
-        Seen::Version(version) => (old, format!("{version} of an earlier run")),
-        Seen::Foreign { sector, .. } => (Verdict::Torn, format!("sector {sector} of some file")),
-        Seen::Zeros => (Verdict::Lost, "zeros".to_owned()),
-        Seen::Torn => {
-            let head: Vec<String> = piece.iter().take(8).map(|b| format!("{b:02x}")).collect();
-            (
-                Verdict::Torn,
-                format!("a torn sector ({} ...)", head.join(" ")),
-            )
+/// Adjacent bytes that are wrong in the same way.
+struct Finding {
+    verdict: Verdict,
+    start: u64,
+    /// The byte after the last.
+    end: u64,
+    what: String,
+}
+
+impl Finding {
+    fn new(id: u64, sector: u64, piece: &[u8], old: Verdict, allowed: &[Version]) -> Self {
+        let names: Vec<String> = allowed.iter().map(Version::to_string).collect();
+        let run = allowed.first().map(|version| version.run);
+        let seen = match run.and_then(|run| cut_version(id, sector, piece, run)) {
+            Some(version) => Seen::Version(version),
+            None => pattern::look(id, sector, piece),
+        };
+        let (verdict, what) = match seen {
+            Seen::Version(version) if Some(version.run) == run => (old, version.to_string()),
+            Seen::Version(version) => (old, format!("{version} of an earlier run")),
+            Seen::Foreign { sector, .. } => (Verdict::Torn, format!("sector {sector} of a file")),
+            Seen::Zeros => (Verdict::Lost, "zeros".to_owned()),
+            Seen::Torn => {
+                let head: Vec<String> = piece.iter().take(8).map(|b| format!("{b:02x}")).collect();
+                (
+                    Verdict::Torn,
+                    format!("a torn sector ({} ...)", head.join(" ")),
+                )
+            }
+        };
+        let start = sector * SECTOR as u64;
+        let what = format!("{what}, not {}", names.join(" or "));
+        Self {
+            verdict,
+            start,
+            end: start + piece.len() as u64,
+            what,
         }
-    };
-    (
-        verdict,
-        format!("{source}: byte {at} holds {what}, not {wanted}"),
-    )
+    }
+
+    fn continues_with(&self, next: &Self) -> bool {
+        (self.verdict, self.end, &self.what) == (next.verdict, next.start, &next.what)
+    }
 }
 
 /// The version of a sector that is cut before its header ends, as at the end of a file.
@@ -202,7 +227,9 @@ mod tests {
         let verdicts: Vec<Verdict> = judge.findings.iter().map(|(verdict, _)| *verdict).collect();
         assert_eq!(verdicts, [Verdict::Stale, Verdict::Torn, Verdict::Lost]);
         assert!(
-            judge.findings[0].1.contains("byte 1024 holds v1, not v2"),
+            judge.findings[0]
+                .1
+                .contains("bytes 1024 to 1536 hold v1, not v2"),
             "{judge:?}"
         );
     }
@@ -214,19 +241,32 @@ mod tests {
         judge.compare("read", 7, 512, &bytes, Verdict::Stale, |_| vec![V2]);
         assert_eq!(
             judge.findings,
-            [(Verdict::Stale, "read: byte 512 holds v1, not v2".into())]
+            [(
+                Verdict::Stale,
+                "read: bytes 512 to 513 hold v1, not v2".into()
+            )]
         );
     }
 
     #[test]
-    fn many_findings_are_counted() {
-        let bytes = pattern::bytes(7, 0, 40 * SECTOR, |_| V1);
+    fn adjacent_findings_are_one_and_many_are_counted() {
         let mut judge = Judge::new();
-        judge.compare("disk", 7, 0, &bytes, Verdict::Lost, |_| vec![V2]);
+        let old = pattern::bytes(7, 0, 40 * SECTOR, |_| V1);
+        judge.compare("disk", 7, 0, &old, Verdict::Lost, |_| vec![V2]);
+        let outcome = judge.outcome();
+        assert_eq!(outcome.detail, "disk: bytes 0 to 20480 hold v1, not v2");
+        let mut judge = Judge::new();
+        let mixed = pattern::bytes(
+            7,
+            0,
+            40 * SECTOR,
+            |sector| if sector % 2 == 0 { V1 } else { V2 },
+        );
+        judge.compare("disk", 7, 0, &mixed, Verdict::Lost, |_| vec![V2]);
         let outcome = judge.outcome();
         assert_eq!(outcome.verdict, Verdict::Lost);
         assert!(
-            outcome.detail.ends_with("and 36 more sectors"),
+            outcome.detail.ends_with("and 16 more places"),
             "{}",
             outcome.detail
         );

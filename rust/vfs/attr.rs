@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading and changing what `stat` shows.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/stat.h`](srctree/include/linux/stat.h)
+
+use super::{
+    FileSystem,
+    Inode, //
+};
+use crate::bindings;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A change of attributes that somebody asks for.
+///
+/// # Invariants
+///
+/// All pointers are valid, the inode of `dentry` is locked exclusively by this task.
+pub(crate) struct SetAttr<'a> {
+    idmap: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    iattr: &'a mut bindings::iattr,
+}
+
+impl SetAttr<'_> {
+    /// Creates a change from what C hands to `->setattr`.
+    ///
+    /// # Safety
+    ///
+    /// The pointers are valid, and the inode locked, for as long as the result is used.
+    pub(super) unsafe fn from_raw(
+        idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        iattr: *mut bindings::iattr,
+    ) -> Self {
+        // INVARIANT: By our requirements.
+        Self {
+            idmap,
+            dentry,
+            // SAFETY: By our requirements.
+            iattr: unsafe { &mut *iattr },
+        }
+    }
+
+    /// Returns the size in bytes that the file is to have, if it is to change.
+    pub(crate) fn size(&self) -> Option<u64> {
+        let asked = self.iattr.ia_valid & bindings::COHFS_CONST_ATTR_SIZE != 0;
+        // CAST: C refused negative sizes before.
+        asked.then_some(self.iattr.ia_size as u64)
+    }
+
+    /// Checks that the caller may do it.
+    ///
+    /// # Errors
+    ///
+    /// [`EPERM`] and others, as `setattr_prepare` says.
+    pub(crate) fn prepare(&mut self) -> Result {
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::setattr_prepare(self.idmap, self.dentry, self.iattr) })
+    }
+
+    /// Changes owner, permissions and times of the inode, and marks it dirty.
+    pub(crate) fn apply<T: FileSystem>(&self, inode: &Inode<T>) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::setattr_copy(self.idmap, inode.as_raw(), self.iattr) };
+        inode.mark_dirty();
+    }
+}
+
+/// What `stat` will return, filled with what the VFS knows.
+pub(crate) struct Stat<'a> {
+    stat: &'a mut bindings::kstat,
+    request: u32,
+}
+
+impl Stat<'_> {
+    /// Creates a result from what C hands to `->getattr`.
+    ///
+    /// # Safety
+    ///
+    /// `stat` is valid and ours alone for as long as the result is used.
+    pub(super) unsafe fn from_raw(stat: *mut bindings::kstat, request: u32) -> Self {
+        Self {
+            // SAFETY: By our requirements.
+            stat: unsafe { &mut *stat },
+            request,
+        }
+    }
+
+    /// Says which attributes the file system knows of, and which the file has: `STATX_ATTR_*`.
+    pub(crate) fn set_attributes(&mut self, known: u64, set: u64) {
+        self.stat.attributes_mask |= known;
+        self.stat.attributes |= set & known;
+    }
+
+    /// Says how memory and offsets of direct I/O are to be aligned, in bytes.
+    pub(crate) fn set_dio_alignment(&mut self, memory: u32, offset: u32) {
+        if self.request & bindings::STATX_DIOALIGN != 0 {
+            self.stat.result_mask |= bindings::STATX_DIOALIGN;
+            self.stat.dio_mem_align = memory;
+            self.stat.dio_offset_align = offset;
+        }
+    }
+}

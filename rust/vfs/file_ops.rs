@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the VFS asks of an open file: `struct file_operations`.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    fault,
+    DirContext,
+    File,
+    FileSystem,
+    Kiocb,
+    Opening, //
+};
+use crate::bindings;
+use core::marker::PhantomData;
+use kernel::{
+    build_error,
+    error::from_result,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// What the file system does with open files of one kind.
+#[vtable]
+pub(crate) trait Operations: Sized + 'static {
+    /// The file system.
+    type Fs: FileSystem;
+
+    /// Opens a file.
+    fn open(_file: &mut Opening<'_, Self::Fs>) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Reads. Returns the number of bytes read, 0 at the end of the file.
+    fn read_iter(_iocb: Kiocb<'_, Self::Fs>, _to: &mut IovIterDest<'_>) -> Result<usize> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Writes. Returns the number of bytes written.
+    fn write_iter(_iocb: Kiocb<'_, Self::Fs>, _from: &mut IovIterSource<'_>) -> Result<usize> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Hands over the entries of a directory from the context's position on. The directory is
+    /// locked, shared.
+    fn iterate_shared(_dir: &File<Self::Fs>, _context: &mut DirContext<'_>) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes `start..=end` of the file durable.
+    fn fsync(_file: &File<Self::Fs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Does what `cmd` says. Returns what the system call returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOTTY`] if there is no such command.
+    fn ioctl(_file: &File<Self::Fs>, _cmd: u32, _arg: UserPtr) -> Result<c_long> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+}
+
+/// The C side of [`Operations`].
+pub(super) struct VTable<T>(PhantomData<T>);
+
+impl<T: Operations> VTable<T> {
+    /// For directories.
+    pub(super) const DIRECTORY: bindings::file_operations = bindings::file_operations {
+        llseek: Some(bindings::generic_file_llseek),
+        read: Some(bindings::generic_read_dir),
+        iterate_shared: if T::HAS_ITERATE_SHARED {
+            Some(Self::iterate_shared)
+        } else {
+            None
+        },
+        ..Self::COMMON
+    };
+
+    const COMMON: bindings::file_operations = bindings::file_operations {
+        open: if T::HAS_OPEN { Some(Self::open) } else { None },
+        fsync: if T::HAS_FSYNC {
+            Some(Self::fsync)
+        } else {
+            None
+        },
+        unlocked_ioctl: if T::HAS_IOCTL {
+            Some(Self::ioctl)
+        } else {
+            None
+        },
+        compat_ioctl: if T::HAS_IOCTL {
+            Some(Self::ioctl)
+        } else {
+            None
+        },
+        ..pin_init::zeroed()
+    };
+
+    /// For regular files, whose mappings are `F`'s.
+    pub(super) const fn regular<F: fault::Operations>() -> bindings::file_operations {
+        bindings::file_operations {
+            llseek: Some(bindings::generic_file_llseek),
+            read_iter: if T::HAS_READ_ITER {
+                Some(Self::read_iter)
+            } else {
+                None
+            },
+            write_iter: if T::HAS_WRITE_ITER {
+                Some(Self::write_iter)
+            } else {
+                None
+            },
+            mmap_prepare: Some(fault::VTable::<F>::mmap_prepare),
+            get_unmapped_area: Some(bindings::thp_get_unmapped_area),
+            splice_read: Some(bindings::filemap_splice_read),
+            splice_write: Some(bindings::iter_file_splice_write),
+            ..Self::COMMON
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a file that is being opened on an inode of a mount in use.
+    unsafe extern "C" fn open(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: By our requirements.
+        let mut file = unsafe { Opening::from_raw(file) };
+        from_result(|| T::open(&mut file).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a request on an open file, and memory to read into.
+    unsafe extern "C" fn read_iter(
+        iocb: *mut bindings::kiocb,
+        to: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By our requirements.
+        let (iocb, to) = unsafe { (Kiocb::from_raw(iocb), IovIterDest::from_raw(to)) };
+        from_result(|| T::read_iter(iocb, to).and_then(ssize))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a request on an open file, and memory to write from.
+    unsafe extern "C" fn write_iter(
+        iocb: *mut bindings::kiocb,
+        from: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: By our requirements.
+        let (iocb, from) = unsafe { (Kiocb::from_raw(iocb), IovIterSource::from_raw(from)) };
+        from_result(|| T::write_iter(iocb, from).and_then(ssize))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an open directory that is locked shared, and a context of this task.
+    unsafe extern "C" fn iterate_shared(
+        file: *mut bindings::file,
+        context: *mut bindings::dir_context,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        let (file, mut context) = unsafe { (File::from_raw(file), DirContext::from_raw(context)) };
+        from_result(|| T::iterate_shared(file, &mut context).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an open file.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        start: bindings::loff_t,
+        end: bindings::loff_t,
+        datasync: c_int,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        let file = unsafe { File::from_raw(file) };
+        from_result(|| T::fsync(file, start, end, datasync != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an open file.
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        // SAFETY: By our requirements.
+        let file = unsafe { File::from_raw(file) };
+        from_result(|| T::ioctl(file, cmd, UserPtr::from_addr(arg)))
+    }
+}
+
+/// Turns a count of bytes into C's.
+fn ssize(count: usize) -> Result<isize> {
+    isize::try_from(count).map_err(|_| EIO)
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes: what the VFS knows of a file, and the making of one from the disk.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    inode_cache::InodeInfo,
+    FileSystem,
+    SuperBlock, //
+};
+use crate::{
+    bindings,
+    pagecache::Host, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
+use kernel::{
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::Opaque, //
+};
+
+/// Type bits of a mode, as C's `S_IFMT`.
+const S_IFMT: u16 = bindings::S_IFMT as u16;
+
+/// An inode that anybody may see. Locks and page cache are those of its [`Host`].
+///
+/// # Invariants
+///
+/// The inode is that of an `InodeInfo<T>` whose `data` is set, and its super block's private part
+/// exists.
+#[repr(transparent)]
+pub(crate) struct Inode<T: FileSystem>(Opaque<bindings::inode>, PhantomData<T>);
+
+// SAFETY: Every access goes through C functions that lock what they must, or to words that C reads
+// without a lock as well.
+unsafe impl<T: FileSystem> Send for Inode<T> {}
+// SAFETY: As above.
+unsafe impl<T: FileSystem> Sync for Inode<T> {}
+
+// SAFETY: `i_count` keeps the inode alive.
+unsafe impl<T: FileSystem> AlwaysRefCounted for Inode<T> {
+    fn inc_ref(&self) {
+        // SAFETY: A shared reference means that the count is not zero.
+        unsafe { bindings::ihold(self.as_raw()) };
+    }
+
+    unsafe fn dec_ref(obj: NonNull<Self>) {
+        // SAFETY: The caller gives up a reference.
+        unsafe { bindings::iput(obj.as_ptr().cast()) };
+    }
+}
+
+/// What the VFS itself keeps of an inode.
+#[derive(Clone, Copy)]
+pub(crate) struct Attributes {
+    /// Type and permissions.
+    pub(crate) mode: u16,
+    /// Owner, as on disk.
+    pub(crate) uid: u32,
+    /// Group, as on disk.
+    pub(crate) gid: u32,
+    /// Links.
+    pub(crate) nlink: u32,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// 512-byte sectors in use.
+    pub(crate) sectors: u64,
+    /// Last access, seconds.
+    pub(crate) atime: i64,
+    /// Last change of the data, seconds.
+    pub(crate) mtime: i64,
+    /// Last change of the inode, seconds.
+    pub(crate) ctime: i64,
+    /// For NFS.
+    pub(crate) generation: u32,
+}
+
+impl<T: FileSystem> Inode<T> {
+    /// Creates a reference from a C pointer.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, `inode` is valid, of a mount of `T`, and no longer new.
+    pub(super) unsafe fn from_raw<'a>(inode: *mut bindings::inode) -> &'a Self {
+        // SAFETY: By our requirements; `Self` is a transparent wrapper.
+        // INVARIANT: An inode that is not new went through `NewInode::publish`.
+        unsafe { &*inode.cast() }
+    }
+
+    /// Returns the C inode.
+    pub(super) fn as_raw(&self) -> *mut bindings::inode {
+        self.0.get()
+    }
+
+    /// Returns the file system's own part.
+    pub(crate) fn data(&self) -> &T::Inode {
+        // SAFETY: Embedded in an `InodeInfo<T>`, by the type invariants.
+        let data = unsafe { &(*self.as_raw().cast::<InodeInfo<T>>()).data };
+        // SAFETY: Set, by the type invariants.
+        unsafe { data.as_ref().unwrap_unchecked() }
+    }
+
+    /// Returns the mount.
+    pub(crate) fn sb(&self) -> &SuperBlock<T> {
+        // SAFETY: `i_sb` is constant; its private part exists, by the type invariants.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
+    }
+
+    /// Returns the inode's number.
+    pub(crate) fn ino(&self) -> u64 {
+        // SAFETY: Constant once the inode is hashed.
+        unsafe { (*self.as_raw()).i_ino }
+    }
+
+    /// Returns the file's size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: Valid by the type invariants.
+        let size = unsafe { bindings::cohfs_i_size_read(self.as_raw()) };
+        // CAST: Never negative: it comes from `publish` or from C, which keeps to `s_maxbytes`.
+        size as u64
+    }
+
+    /// Returns the type and the permissions.
+    pub(crate) fn mode(&self) -> u16 {
+        // SAFETY: Valid by the type invariants; C reads the word without a lock as well.
+        unsafe { (&raw const (*self.as_raw()).i_mode).read_volatile() }
+    }
+
+    /// Says whether this is a directory.
+    pub(crate) fn is_dir(&self) -> bool {
+        u32::from(self.mode() & S_IFMT) == bindings::S_IFDIR
+    }
+
+    /// Says whether this is a regular file.
+    pub(crate) fn is_regular(&self) -> bool {
+        u32::from(self.mode() & S_IFMT) == bindings::S_IFREG
+    }
+
+    /// Returns what the VFS keeps, to be written to the disk.
+    pub(crate) fn attributes(&self) -> Attributes {
+        let inode = self.as_raw();
+        // SAFETY: Valid by the type invariants. C reads these words without a lock as well when it
+        // writes an inode (`ext2_write_inode`): whoever changes one marks the inode dirty after it.
+        unsafe {
+            Attributes {
+                mode: self.mode(),
+                uid: bindings::cohfs_i_uid_read(inode),
+                gid: bindings::cohfs_i_gid_read(inode),
+                nlink: (*inode).__bindgen_anon_1.i_nlink,
+                size: self.size(),
+                sectors: (*inode).i_blocks,
+                atime: bindings::cohfs_inode_get_atime_sec(inode),
+                mtime: bindings::cohfs_inode_get_mtime_sec(inode),
+                ctime: bindings::cohfs_inode_get_ctime_sec(inode),
+                generation: (*inode).i_generation,
+            }
+        }
+    }
+
+    /// Marks the inode dirty, to be written some time later.
+    pub(crate) fn mark_dirty(&self) {
+        // CAST: A flag.
+        // SAFETY: Valid by the type invariants.
+        unsafe { bindings::__mark_inode_dirty(self.as_raw(), bindings::COHFS_CONST_I_DIRTY) };
+    }
+
+    /// Notes that the inode's block was changed and is not on the device yet, so that an `fsync`
+    /// that finds the inode clean waits for the block all the same.
+    pub(crate) fn set_metadata_writeback(&self) {
+        // SAFETY: Valid by the type invariants.
+        unsafe { bindings::cohfs_set_inode_metadata_writeback(self.as_raw()) };
+    }
+}
+
+impl<T: FileSystem> Deref for Inode<T> {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        // SAFETY: The C inode is the first member of a `Host`, by the type invariants.
+        unsafe { Host::from_inode(self.as_raw()) }
+    }
+}
+
+/// Either an inode that is in memory, or a new one for the caller to fill.
+pub(crate) enum Get<'a, T: FileSystem> {
+    /// It was there.
+    Cached(ARef<Inode<T>>),
+    /// Nobody has read it yet; those who ask for it now wait.
+    New(NewInode<'a, T>),
+}
+
+impl<T: FileSystem> SuperBlock<T> {
+    /// Returns inode `ino` of the volume.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if there is no memory for it.
+    pub(crate) fn iget(&self, ino: u64) -> Result<Get<'_, T>> {
+        // SAFETY: The super block is valid.
+        let inode = unsafe { bindings::iget_locked(self.as_raw(), ino) };
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+        // SAFETY: We own a reference.
+        if unsafe { bindings::cohfs_inode_is_new(inode.as_ptr()) } {
+            // INVARIANT: As just found.
+            return Ok(Get::New(NewInode { inode, sb: self }));
+        }
+        // SAFETY: The reference goes to the `ARef`. The inode is not new, and inodes that could
+        // not be read are never found (`iget_failed` unhashes them).
+        Ok(Get::Cached(unsafe { ARef::from_raw(inode.cast()) }))
+    }
+}
+
+/// A new inode, which only its maker uses; it fails if it is dropped.
+///
+/// # Invariants
+///
+/// The inode is `I_NEW`, its `data` is not set, and we own a reference.
+#[must_use = "an inode that is not published fails"]
+pub(crate) struct NewInode<'a, T: FileSystem> {
+    inode: NonNull<bindings::inode>,
+    sb: &'a SuperBlock<T>,
+}
+
+impl<'a, T: FileSystem> NewInode<'a, T> {
+    /// Returns the mount.
+    pub(crate) fn sb(&self) -> &'a SuperBlock<T> {
+        self.sb
+    }
+
+    /// Returns the C inode.
+    pub(super) fn as_raw(&self) -> *mut bindings::inode {
+        self.inode.as_ptr()
+    }
+
+    /// Fills in what the VFS and the file system keep, and lets everybody see the inode.
+    ///
+    /// `kind` sets the operations; it returns an error if it cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`EUCLEAN`] if the size is not one that a file can have, or that of `kind`.
+    pub(crate) fn publish(
+        self,
+        attributes: &Attributes,
+        data: T::Inode,
+        kind: impl FnOnce(&mut Self) -> Result,
+    ) -> Result<ARef<Inode<T>>> {
+        let mut new = self;
+        let size = i64::try_from(attributes.size).map_err(|_| EUCLEAN)?;
+        let inode = new.as_raw();
+        // SAFETY: The inode is new, by the type invariants, so only we use it.
+        unsafe {
+            (*inode).i_mode = attributes.mode;
+            bindings::cohfs_i_uid_write(inode, attributes.uid);
+            bindings::cohfs_i_gid_write(inode, attributes.gid);
+            bindings::set_nlink(inode, attributes.nlink);
+            (*inode).i_size = size;
+            (*inode).i_blocks = attributes.sectors;
+            bindings::cohfs_inode_set_atime(inode, attributes.atime, 0);
+            bindings::cohfs_inode_set_mtime(inode, attributes.mtime, 0);
+            bindings::cohfs_inode_set_ctime(inode, attributes.ctime, 0);
+            (*inode).i_generation = attributes.generation;
+        }
+        kind(&mut new)?;
+        // SAFETY: Embedded in an `InodeInfo<T>`, as all inodes of the mount are.
+        unsafe { (*inode.cast::<InodeInfo<T>>()).data.populate(data) };
+        let inode = new.inode;
+        core::mem::forget(new);
+        // SAFETY: New and complete; those who wait for it see all of the above.
+        unsafe { bindings::unlock_new_inode(inode.as_ptr()) };
+        // SAFETY: We own the reference of `new`, which was forgotten.
+        // INVARIANT: `data` was just set.
+        Ok(unsafe { ARef::from_raw(inode.cast()) })
+    }
+}
+
+impl<T: FileSystem> Drop for NewInode<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: New, and we own a reference, by the type invariants.
+        unsafe { bindings::iget_failed(self.inode.as_ptr()) };
+    }
+}

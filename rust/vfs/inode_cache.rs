@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of inodes: a slab cache of our own, as every file system has.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/slab.h`](srctree/include/linux/slab.h)
+
+use super::{
+    FileSystem,
+    Registration, //
+};
+use crate::{
+    bindings,
+    pagecache::Host, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::SetOnce, //
+};
+
+/// An inode as it lies in memory: what the page cache needs, then the file system's own part.
+///
+/// C's `struct inode` is the first member of the first member, so that a pointer to either is a
+/// pointer to both.
+#[repr(C)]
+pub(super) struct InodeInfo<T: FileSystem> {
+    pub(super) host: Host,
+    /// Set before the inode is seen by anybody but its maker.
+    pub(super) data: SetOnce<T::Inode>,
+    /// The target of a symbolic link that `i_link` points to.
+    pub(super) link: SetOnce<KVec<u8>>,
+}
+
+/// The slab cache.
+///
+/// # Invariants
+///
+/// The cache is valid, and its objects were constructed by [`construct`].
+pub(super) struct InodeCache<T: FileSystem> {
+    cache: NonNull<bindings::kmem_cache>,
+    _objects: PhantomData<InodeInfo<T>>,
+}
+
+// SAFETY: A slab cache may be used from everywhere.
+unsafe impl<T: FileSystem> Send for InodeCache<T> {}
+// SAFETY: As above.
+unsafe impl<T: FileSystem> Sync for InodeCache<T> {}
+
+impl<T: FileSystem> InodeCache<T> {
+    /// Creates the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if there is no memory for it.
+    pub(super) fn new(name: &'static CStr) -> Result<Self> {
+        // What `kmem_cache_create` gives without an alignment asked for.
+        const { assert!(align_of::<InodeInfo<T>>() <= align_of::<u64>()) };
+        let size = u32::try_from(size_of::<InodeInfo<T>>()).map_err(|_| EINVAL)?;
+        // SAFETY: The name is static, and `construct` fits the size.
+        let cache = unsafe {
+            bindings::cohfs_kmem_cache_create(
+                name.as_char_ptr(),
+                size,
+                bindings::COHFS_CONST_INODE_CACHE_FLAGS,
+                Some(construct),
+            )
+        };
+        // INVARIANT: C returns a cache or NULL.
+        Ok(Self {
+            cache: NonNull::new(cache).ok_or(ENOMEM)?,
+            _objects: PhantomData,
+        })
+    }
+}
+
+impl<T: FileSystem> Drop for InodeCache<T> {
+    fn drop(&mut self) {
+        // The memory of an inode is freed a grace period after its last use.
+        // SAFETY: No requirements.
+        unsafe { bindings::rcu_barrier() };
+        // SAFETY: No mount is left that could allocate, by the order in which `Registration` is
+        // dropped, and what was allocated is freed, as just waited for.
+        unsafe { bindings::kmem_cache_destroy(self.cache.as_ptr()) };
+    }
+}
+
+/// Constructs what stays constructed while an object of the slab is free.
+///
+/// # Safety
+///
+/// Called by the slab allocator with memory for an `InodeInfo`.
+unsafe extern "C" fn construct(object: *mut c_void) {
+    // SAFETY: By our requirements; `Host` is the first member.
+    unsafe { Host::init_once(object.cast()) };
+}
+
+/// Allocates an inode: `super_operations.alloc_inode`.
+///
+/// # Safety
+///
+/// Called by the VFS with a super block of a [`Registration<T>`].
+pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
+    sb: *mut bindings::super_block,
+) -> *mut bindings::inode {
+    // SAFETY: By our requirements; the registration outlives its mounts.
+    let cache = unsafe { Registration::<T>::from_fs_type((*sb).s_type) }.inode_cache();
+    // SAFETY: Both are valid.
+    let inode = unsafe {
+        bindings::cohfs_alloc_inode_sb(sb, cache.cache.as_ptr(), bindings::COHFS_CONST_GFP_KERNEL)
+    };
+    if !inode.is_null() {
+        let info = inode.cast::<InodeInfo<T>>();
+        // SAFETY: Points to an object of our cache, in which these two hold nothing that is alive.
+        unsafe {
+            (&raw mut (*info).data).write(SetOnce::new());
+            (&raw mut (*info).link).write(SetOnce::new());
+        }
+    }
+    inode
+}
+
+/// Frees an inode: `super_operations.free_inode`.
+///
+/// # Safety
+///
+/// Called by the VFS as the last use of an inode from [`alloc_inode`], after a grace period and
+/// perhaps in soft interrupt context. The super block may be gone.
+pub(super) unsafe extern "C" fn free_inode<T: FileSystem>(inode: *mut bindings::inode) {
+    let info = inode.cast::<InodeInfo<T>>();
+    // SAFETY: Both were written by `alloc_inode`, and this is the last use. `host` keeps what its
+    // constructor made.
+    unsafe {
+        ptr::drop_in_place(&raw mut (*info).data);
+        ptr::drop_in_place(&raw mut (*info).link);
+    }
+    // `kfree` finds the cache by itself; we could not, without the super block.
+    // SAFETY: From `kmem_cache_alloc`, and this is the last use.
+    unsafe { bindings::kfree(info.cast()) };
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The VFS, seen from a file system: safe types, and one trait for each table of C operations.
+//!
+//! | C | trait | table |
+//! |---|---|---|
+//! | `fs_context_operations` | [`mount::Operations`] | `mount.rs` |
+//! | `super_operations` | [`super_ops::Operations`] | `super_ops.rs` |
+//! | `inode_operations` | [`inode_ops::Operations`] | `inode_ops.rs` |
+//! | `file_operations` | [`file_ops::Operations`] | `file_ops.rs` |
+//! | `iomap_ops`, `iomap_writeback_ops` | [`iomap::Mapper`] | `iomap.rs` |
+//! | `address_space_operations` | [`iomap::Mapper`] | `aops.rs` |
+//! | `vm_operations_struct` | [`fault::Operations`] | `fault.rs` |
+//!
+//! A trait's methods are what the file system decides; its table's trampolines convert and call.
+//! Everything is generic over one [`FileSystem`], which names the types that belong together.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+mod aops;
+mod attr;
+mod buffer_head;
+mod dentry;
+mod dir;
+mod file;
+mod inode;
+mod inode_cache;
+mod inode_kind;
+mod registration;
+mod super_block;
+
+pub(crate) mod debugfs;
+pub(crate) mod fault;
+pub(crate) mod file_ops;
+pub(crate) mod inode_ops;
+pub(crate) mod iomap;
+pub(crate) mod mount;
+pub(crate) mod super_ops;
+
+pub(crate) use self::attr::{
+    SetAttr,
+    Stat, //
+};
+pub(crate) use self::buffer_head::BufferHead;
+pub(crate) use self::dentry::Dentry;
+pub(crate) use self::dir::{
+    DirContext,
+    FileType, //
+};
+pub(crate) use self::file::{
+    alignment,
+    dest_alignment,
+    File,
+    Kiocb,
+    Opening, //
+};
+pub(crate) use self::inode::{
+    Attributes,
+    Get,
+    Inode,
+    NewInode, //
+};
+pub(crate) use self::inode_kind::{
+    Device,
+    Flags, //
+};
+pub(crate) use self::registration::Registration;
+pub(crate) use self::super_block::{
+    Limits,
+    NewSuperBlock,
+    SuperBlock, //
+};
+
+use crate::bindings;
+use kernel::prelude::*;
+
+/// The types of one file system.
+pub(crate) trait FileSystem: Sized + Send + Sync + 'static {
+    /// The name of the type, as `mount -t` takes it.
+    const NAME: &'static CStr;
+
+    /// The name of the slab cache of its inodes.
+    const INODE_CACHE: &'static CStr;
+
+    /// What it keeps once for all mounts.
+    type Registered: Send + Sync;
+
+    /// What it keeps for each mount.
+    type Super: Send + Sync;
+
+    /// What it keeps for each inode. Dropping it must not sleep.
+    type Inode: Send + Sync;
+}
+
+/// Returns the time of day in seconds.
+pub(crate) fn real_seconds() -> i64 {
+    // SAFETY: No requirements.
+    unsafe { bindings::ktime_get_real_seconds() }
+}
+
+/// Says whether a message about an error that can come again and again may be printed now.
+pub(crate) fn may_complain() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::cohfs_printk_ratelimit() }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A mounted volume.
+//!
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
+
+use super::{
+    BufferHead,
+    FileSystem,
+    Registration, //
+};
+use crate::bindings;
+use core::{
+    fmt,
+    marker::PhantomData,
+    ops::Deref, //
+};
+use kernel::{
+    prelude::*,
+    types::Opaque, //
+};
+
+/// What every super block of the file system can do, whether its private part exists yet or not.
+///
+/// # Invariants
+///
+/// The super block has a block device, and its type is that of a [`Registration<T>`].
+#[repr(transparent)]
+pub(crate) struct AnySuperBlock<T: FileSystem>(Opaque<bindings::super_block>, PhantomData<T>);
+
+// SAFETY: Every access goes through C functions that lock what they must, or to words that are
+// set once before anybody else sees them.
+unsafe impl<T: FileSystem> Send for AnySuperBlock<T> {}
+// SAFETY: As above.
+unsafe impl<T: FileSystem> Sync for AnySuperBlock<T> {}
+
+impl<T: FileSystem> AnySuperBlock<T> {
+    /// Returns the C super block.
+    pub(super) fn as_raw(&self) -> *mut bindings::super_block {
+        self.0.get()
+    }
+
+    /// Returns what registered the file system.
+    pub(super) fn registration(&self) -> &Registration<T> {
+        // SAFETY: By the type invariants; the registration outlives every mount, because a mount
+        // holds a reference to the module.
+        unsafe { Registration::from_fs_type((*self.as_raw()).s_type) }
+    }
+
+    /// Returns what the file system keeps once for all mounts.
+    pub(crate) fn registered(&self) -> &T::Registered {
+        self.registration().registered()
+    }
+
+    /// Returns the name of the device, for messages and as a directory name.
+    pub(crate) fn id(&self) -> &CStr {
+        // SAFETY: `s_id` is a NUL-terminated string that is set before `fill_super`.
+        unsafe { CStr::from_ptr((&raw const (*self.as_raw()).s_id).cast()) }
+    }
+
+    /// Prints an error about the volume: one line, with the device's name first.
+    pub(crate) fn err(&self, message: fmt::Arguments<'_>) {
+        pr_err!("{}: {message}\n", self.id().to_str().unwrap_or("?"));
+    }
+
+    /// Prints a warning about the volume, as [`Self::err`] does an error.
+    pub(crate) fn warn(&self, message: fmt::Arguments<'_>) {
+        pr_warn!("{}: {message}\n", self.id().to_str().unwrap_or("?"));
+    }
+
+    /// Says whether the mount is read-only now.
+    pub(crate) fn is_rdonly(&self) -> bool {
+        // SAFETY: Valid by the type invariants; C reads one word.
+        unsafe { bindings::cohfs_sb_rdonly(self.as_raw()) }
+    }
+
+    /// Makes the mount read-only from here on, as an error that must not spread asks for.
+    pub(crate) fn force_rdonly(&self) {
+        // SAFETY: Valid by the type invariants. Like C (`ext2_error`), this is not locked against
+        // a remount: the last one wins.
+        unsafe { (*self.as_raw()).s_flags |= bindings::COHFS_CONST_SB_RDONLY };
+    }
+
+    /// Returns the size of the device in bytes.
+    pub(crate) fn device_bytes(&self) -> u64 {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe { bindings::cohfs_bdev_nr_bytes((*self.as_raw()).s_bdev) }
+    }
+
+    /// Returns the bytes of one logical block of the device: the unit of direct I/O.
+    pub(crate) fn logical_block_size(&self) -> u32 {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe { bindings::cohfs_bdev_logical_block_size((*self.as_raw()).s_bdev) }
+    }
+
+    /// Returns the mask that addresses of memory for direct I/O must not meet.
+    pub(crate) fn dma_alignment_mask(&self) -> u32 {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe { bindings::cohfs_bdev_dma_alignment((*self.as_raw()).s_bdev) }
+    }
+
+    /// Returns the shift that makes bytes of blocks.
+    pub(crate) fn block_bits(&self) -> u32 {
+        // SAFETY: Set in `fill_super`, and constant from then on.
+        u32::from(unsafe { (*self.as_raw()).s_blocksize_bits })
+    }
+
+    /// Reads one block of the file system through the device's page cache.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if the device could not read it.
+    pub(crate) fn bread(&self, block: u64) -> Result<BufferHead> {
+        // SAFETY: Valid by the type invariants; the block size is never unset.
+        unsafe { BufferHead::read(self.as_raw(), block) }
+    }
+}
+
+/// A super block of a mount in use.
+///
+/// # Invariants
+///
+/// As [`AnySuperBlock`], and `s_fs_info` is a `Pin<KBox<T::Super>>` that lives as long as this.
+#[repr(transparent)]
+pub(crate) struct SuperBlock<T: FileSystem>(AnySuperBlock<T>);
+
+impl<T: FileSystem> SuperBlock<T> {
+    /// Creates a reference from a C pointer.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, `sb` is a super block of a [`Registration<T>`] on a block device, and `s_fs_info`
+    /// is what [`NewSuperBlock`] set.
+    pub(super) unsafe fn from_raw<'a>(sb: *mut bindings::super_block) -> &'a Self {
+        // SAFETY: By our requirements; `Self` is a transparent wrapper.
+        // INVARIANT: By our requirements.
+        unsafe { &*sb.cast() }
+    }
+
+    /// Returns the file system's own part.
+    pub(crate) fn data(&self) -> &T::Super {
+        // SAFETY: By the type invariants.
+        unsafe { &*(*self.as_raw()).s_fs_info.cast::<T::Super>() }
+    }
+}
+
+impl<T: FileSystem> Deref for SuperBlock<T> {
+    type Target = AnySuperBlock<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// What is the same for all files of a mount.
+pub(crate) struct Limits {
+    /// The number by which programs know the format, `f_type` of `statfs`.
+    pub(crate) magic: u32,
+    /// Greatest size of a file in bytes.
+    pub(crate) max_bytes: u64,
+    /// Most links to one inode.
+    pub(crate) max_links: u32,
+    /// First and last second that a time stamp can hold.
+    pub(crate) times: (i64, i64),
+    /// The volume's UUID.
+    pub(crate) uuid: [u8; 16],
+}
+
+/// A super block that is being filled; nobody else sees it yet.
+pub(crate) struct NewSuperBlock<'a, T: FileSystem> {
+    sb: &'a AnySuperBlock<T>,
+    silent: bool,
+}
+
+impl<'a, T: FileSystem> NewSuperBlock<'a, T> {
+    /// Creates a new super block from what `get_tree_bdev` gives to `fill_super`.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, `sb` is valid, has a block device, is of a [`Registration<T>`], and only this
+    /// task uses it.
+    pub(super) unsafe fn from_raw(sb: *mut bindings::super_block, silent: bool) -> Self {
+        Self {
+            // SAFETY: By our requirements; `AnySuperBlock` is a transparent wrapper.
+            sb: unsafe { &*sb.cast() },
+            silent,
+        }
+    }
+
+    /// Says whether the caller only probes, and wants no message when this is not our format.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Sets the block size to `size` bytes, or to the device's logical block size if that is more.
+    ///
+    /// Returns the size that was set.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the device can do neither.
+    pub(crate) fn set_min_block_size(&mut self, size: u32) -> Result<u32> {
+        let size = c_int::try_from(size).map_err(|_| EINVAL)?;
+        // SAFETY: Only we use the super block, and no buffer of it is held by the file system.
+        match unsafe { bindings::sb_min_blocksize(self.as_raw(), size) } {
+            0 => Err(EINVAL),
+            // CAST: C returns a block size or 0.
+            set => Ok(set as u32),
+        }
+    }
+
+    /// Sets the block size to `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EINVAL`] if the device cannot do it.
+    pub(crate) fn set_block_size(&mut self, size: u32) -> Result {
+        let size = c_int::try_from(size).map_err(|_| EINVAL)?;
+        // SAFETY: As in `set_min_block_size`.
+        match unsafe { bindings::sb_set_blocksize(self.as_raw(), size) } {
+            0 => Err(EINVAL),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets what is the same for all files.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        // SAFETY: Only we use the super block.
+        let sb = unsafe { &mut *self.as_raw() };
+        // CAST: 32 bits fit.
+        sb.s_magic = limits.magic as usize;
+        sb.s_maxbytes = i64::try_from(limits.max_bytes).unwrap_or(i64::MAX);
+        sb.s_max_links = limits.max_links;
+        (sb.s_time_min, sb.s_time_max) = limits.times;
+        sb.s_uuid.b = limits.uuid;
+        // CAST: 16.
+        sb.s_uuid_len = limits.uuid.len() as u8;
+    }
+}
+
+impl<T: FileSystem> Deref for NewSuperBlock<'_, T> {
+    type Target = AnySuperBlock<T>;
+
+    fn deref(&self) -> &Self::Target {
+        self.sb
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the VFS asks of a mounted volume: `struct super_operations`.
+//!
+//! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
+
+use super::{
+    inode_cache,
+    FileSystem,
+    Inode,
+    SuperBlock, //
+};
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::{
+    error::from_result,
+    prelude::*,
+    seq_file::SeqFile,
+    types::ForeignOwnable, //
+};
+
+/// Numbers of `statfs`, in blocks and inodes.
+pub(crate) struct StatFs {
+    /// Blocks for data, used or not.
+    pub(crate) blocks: u64,
+    /// Unused blocks.
+    pub(crate) blocks_free: u64,
+    /// Unused blocks that anybody may use.
+    pub(crate) blocks_available: u64,
+    /// Inodes, used or not.
+    pub(crate) files: u64,
+    /// Unused inodes.
+    pub(crate) files_free: u64,
+    /// Greatest length of a name in bytes.
+    pub(crate) name_len: u32,
+    /// The volume's identity.
+    pub(crate) fsid: u64,
+}
+
+/// What the file system does with a mounted volume.
+pub(crate) trait Operations: FileSystem {
+    /// Copies the inode into its block on the device's page cache; does not wait for the device.
+    fn write_inode(inode: &Inode<Self>) -> Result;
+
+    /// Writes what `write_inode` made dirty to the device and waits for it.
+    fn sync_inode_metadata(inode: &Inode<Self>) -> Result;
+
+    /// Writes the super block; waits for it if `wait`.
+    fn sync_fs(sb: &SuperBlock<Self>, wait: bool) -> Result;
+
+    /// Makes the volume on the device look cleanly unmounted, until `unfreeze_fs`.
+    fn freeze_fs(sb: &SuperBlock<Self>) -> Result;
+
+    /// Takes up work after `freeze_fs`.
+    fn unfreeze_fs(sb: &SuperBlock<Self>) -> Result;
+
+    /// Last call of a mount; its inodes are gone.
+    fn put_super(sb: &SuperBlock<Self>);
+
+    /// Returns how full the volume is.
+    fn statfs(sb: &SuperBlock<Self>) -> Result<StatFs>;
+
+    /// Writes the mount's options as `/proc/mounts` shows them, each after a comma.
+    fn show_options(sb: &SuperBlock<Self>, seq: &SeqFile);
+}
+
+/// The C side of [`Operations`].
+pub(super) struct VTable<T>(PhantomData<T>);
+
+impl<T: Operations> VTable<T> {
+    pub(super) const TABLE: bindings::super_operations = bindings::super_operations {
+        alloc_inode: Some(inode_cache::alloc_inode::<T>),
+        free_inode: Some(inode_cache::free_inode::<T>),
+        write_inode: Some(Self::write_inode),
+        sync_inode_metadata: Some(Self::sync_inode_metadata),
+        sync_fs: Some(Self::sync_fs),
+        freeze_fs: Some(Self::freeze_fs),
+        unfreeze_fs: Some(Self::unfreeze_fs),
+        put_super: Some(Self::put_super),
+        statfs: Some(Self::statfs),
+        show_options: Some(Self::show_options),
+        ..pin_init::zeroed()
+    };
+
+    /// Takes the private part back from C, which then has none.
+    ///
+    /// # Safety
+    ///
+    /// `s_fs_info` was set by `fill_super`, and nobody uses it any more.
+    pub(super) unsafe fn take_data(sb: *mut bindings::super_block) -> Pin<KBox<T::Super>> {
+        // SAFETY: By our requirements.
+        unsafe {
+            let data = (*sb).s_fs_info;
+            (*sb).s_fs_info = ptr::null_mut();
+            ForeignOwnable::from_foreign(data)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an inode of a mount in use.
+    unsafe extern "C" fn write_inode(
+        inode: *mut bindings::inode,
+        _wbc: *mut bindings::writeback_control,
+    ) -> c_int {
+        // SAFETY: By our requirements; only initialised inodes are ever dirty.
+        let inode = unsafe { Inode::<T>::from_raw(inode) };
+        from_result(|| T::write_inode(inode).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an inode of a mount in use.
+    unsafe extern "C" fn sync_inode_metadata(
+        inode: *mut bindings::inode,
+        _wbc: *mut bindings::writeback_control,
+    ) -> c_int {
+        // SAFETY: As in `write_inode`.
+        let inode = unsafe { Inode::<T>::from_raw(inode) };
+        from_result(|| T::sync_inode_metadata(inode).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with the super block of a mount in use.
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        // SAFETY: By our requirements.
+        let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
+        from_result(|| T::sync_fs(sb, wait != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with the super block of a mount in use.
+    unsafe extern "C" fn freeze_fs(sb: *mut bindings::super_block) -> c_int {
+        // SAFETY: By our requirements.
+        let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
+        from_result(|| T::freeze_fs(sb).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with the super block of a mount in use.
+    unsafe extern "C" fn unfreeze_fs(sb: *mut bindings::super_block) -> c_int {
+        // SAFETY: By our requirements.
+        let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
+        from_result(|| T::unfreeze_fs(sb).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS once, after the last inode of the mount was evicted.
+    unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
+        // SAFETY: By our requirements.
+        T::put_super(unsafe { SuperBlock::<T>::from_raw(sb) });
+        // SAFETY: The mount is over. Inodes whose memory is still to be freed after a grace period
+        // do not reach for their super block (`free_inode`).
+        drop(unsafe { Self::take_data(sb) });
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a dentry of a mount in use, and room for the result.
+    unsafe extern "C" fn statfs(
+        dentry: *mut bindings::dentry,
+        buf: *mut kernel::bindings::kstatfs,
+    ) -> c_int {
+        // The kernel crate knows the type by name only; ours is the same C type in full.
+        let buf = buf.cast::<bindings::kstatfs>();
+        // SAFETY: By our requirements.
+        let sb = unsafe { SuperBlock::<T>::from_raw((*dentry).d_sb) };
+        from_result(|| {
+            let stat = T::statfs(sb)?;
+            // SAFETY: `buf` is ours to fill; the super block's magic is constant.
+            let (buf, magic) = unsafe { (&mut *buf, (*sb.as_raw()).s_magic) };
+            // CAST: Each is far below 2^63, or a bit pattern.
+            buf.f_type = magic as c_long;
+            buf.f_bsize = 1 << sb.block_bits();
+            buf.f_blocks = stat.blocks;
+            buf.f_bfree = stat.blocks_free;
+            buf.f_bavail = stat.blocks_available;
+            buf.f_files = stat.files;
+            buf.f_ffree = stat.files_free;
+            buf.f_namelen = stat.name_len as c_long;
+            buf.f_fsid.val = [stat.fsid as c_int, (stat.fsid >> 32) as c_int];
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a sequence file of this task and a dentry of a mount in use.
+    unsafe extern "C" fn show_options(
+        seq: *mut bindings::seq_file,
+        dentry: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        unsafe {
+            T::show_options(
+                SuperBlock::<T>::from_raw((*dentry).d_sb),
+                SeqFile::from_raw(seq),
+            );
+        }
+        0
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `stat` shows and `chmod`, `chown` and `utimes` change.
+//!
+//! C counterparts: `ext2_getattr` and `ext2_setattr` in
+//! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
+
+use super::{
+    inode::attr_flag,
+    Cohfs,
+    Inode, //
+};
+use crate::vfs::{
+    inode_ops,
+    SetAttr,
+    Stat, //
+};
+use kernel::prelude::*;
+
+/// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`, whose bits are those of
+/// the flags on disk.
+const STATX_ATTRS: u32 = attr_flag::IMMUTABLE | attr_flag::APPEND | attr_flag::NODUMP;
+
+/// Inodes that are not directories.
+pub(super) struct Attr;
+
+#[vtable]
+impl inode_ops::Operations for Attr {
+    type Fs = Cohfs;
+
+    fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
+        setattr(inode, change)
+    }
+
+    fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
+        getattr(inode, stat)
+    }
+}
+
+/// Changes owner, permissions and times.
+///
+/// # Errors
+///
+/// [`EPERM`] and others if the caller may not; [`EOPNOTSUPP`] if the size is to change.
+pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
+    change.prepare()?;
+    // TODO: issue 3.
+    if change.size().is_some_and(|size| size != inode.size()) {
+        return Err(EOPNOTSUPP);
+    }
+    change.apply(inode);
+    Ok(())
+}
+
+/// Adds the flags that the disk has, and how direct I/O is to be aligned.
+pub(super) fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
+    stat.set_attributes(u64::from(STATX_ATTRS), u64::from(inode.data().disk.flags));
+    if inode.is_regular() {
+        let sb = inode.sb();
+        stat.set_dio_alignment(
+            sb.dma_alignment_mask().saturating_add(1),
+            sb.logical_block_size(),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `COHFS_IOC_INVALIDATE`: takes a range of a file out of the page cache.
+//!
+//! For whoever changed the file's blocks behind the file system, and for the tests. The file must
+//! be open for writing: to drop what other processes have mapped is a way to slow them down.
+
+use super::{
+    Cohfs,
+    SuperBlock, //
+};
+use crate::{
+    coherency::{
+        invalidate,
+        OnBusy,
+        Target, //
+    },
+    pagecache::ByteRange,
+    vfs::File, //
+};
+use kernel::{
+    ioctl::_IOWR,
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
+};
+use zerocopy_derive::{
+    Immutable,
+    KnownLayout, //
+};
+
+/// The argument, in and out.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Invalidate {
+    /// In: offset of the first byte.
+    start: u64,
+    /// In: number of bytes; 0 is all to the end of the file. Pages that are partly in the range
+    /// are in it.
+    len: u64,
+    /// Out: number of folios removed.
+    removed: u64,
+    /// Out: number of folios that stayed, for they were dirty or somebody was using them.
+    busy: u64,
+    /// Out: page index of the first that stayed; 0 if none did.
+    first_busy: u64,
+}
+
+const _: () = assert!(size_of::<Invalidate>() == 40);
+
+const COHFS_IOC_INVALIDATE: u32 = _IOWR::<Invalidate>(0xe2, 1);
+
+/// Does the file system's own commands.
+///
+/// # Errors
+///
+/// [`ENOTTY`] if there is no such command.
+pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
+    match cmd {
+        COHFS_IOC_INVALIDATE => invalidate_range(file, arg).map(|()| 0),
+        _ => Err(ENOTTY),
+    }
+}
+
+/// Does [`COHFS_IOC_INVALIDATE`]. That folios stayed is no error.
+///
+/// # Errors
+///
+/// [`EBADF`] if the file is not open for writing, [`EINVAL`] if there is no such range,
+/// [`EFAULT`].
+fn invalidate_range(file: &File<Cohfs>, arg: UserPtr) -> Result {
+    if !file.is_writable() {
+        return Err(EBADF);
+    }
+    let (mut reader, mut writer) = UserSlice::new(arg, size_of::<Invalidate>()).reader_writer();
+    let mut bytes = [0; size_of::<Invalidate>()];
+    reader.read_slice(&mut bytes)?;
+    let mut argument: Invalidate = zerocopy::transmute!(bytes);
+    let range = match argument.len {
+        0 => ByteRange::from(argument.start),
+        len => ByteRange::new(argument.start, len),
+    };
+    let pages = range.ok_or(EINVAL)?.pages();
+
+    let inode = file.inode();
+    let sb: &SuperBlock = inode.sb();
+    let options = sb.data().options();
+    let lock = inode.lock();
+    let target = Target {
+        lock: &lock,
+        policy: options.policy,
+        walker: options.walker(),
+        counters: &sb.data().counters,
+    };
+    let report = invalidate(&target, pages, OnBusy::GoOn);
+    // User memory is touched without the lock: it may be a mapping of this very file.
+    drop(lock);
+
+    argument.removed = report.removed;
+    argument.busy = report.busy;
+    argument.first_busy = report.first_busy.unwrap_or(0);
+    writer.write_slice(argument.as_bytes())
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file system: the ext2 format on the VFS and the coherency protocol.
+//!
+//! Policy only. Mechanism is in the rooms below: [`crate::vfs`] has what the kernel wants to be
+//! asked, [`crate::ext2`] what the bytes on disk mean, [`crate::coherency`] what a direct write
+//! does to the page cache. To find one's way: `mount.rs` is where a volume begins, `inode.rs`
+//! where a file does, `map.rs` leads from a file to its blocks, `file.rs` reads and writes.
+//!
+//! # Not here yet
+//!
+//! Allocation: what would need it returns [`EOPNOTSUPP`](kernel::error::code::EOPNOTSUPP), before
+//! anything is changed. That is a write into a hole or beyond the end of a file, and every
+//! operation that makes or removes a name or changes a size. TODO: issue 3.
+//!
+//! C counterpart: [`fs/ext2`](srctree/fs/ext2)
+
+mod attr;
+mod debugfs;
+mod dir;
+mod error;
+mod file;
+mod inode;
+mod ioctl;
+mod map;
+mod mount;
+mod options;
+mod state;
+mod super_block;
+
+use crate::vfs::{
+    self,
+    FileSystem, //
+};
+use kernel::prelude::*;
+
+/// The file system type `cohfs`.
+pub(crate) struct Cohfs;
+
+impl FileSystem for Cohfs {
+    const NAME: &'static CStr = c"cohfs";
+    const INODE_CACHE: &'static CStr = c"cohfs_inode_cache";
+
+    type Registered = Registered;
+    type Super = super_block::Super;
+    type Inode = inode::Private;
+}
+
+/// What is there once for all mounts.
+pub(crate) struct Registered {
+    /// `/sys/kernel/debug/cohfs`.
+    debugfs: vfs::debugfs::Dir,
+}
+
+impl Registered {
+    /// Makes it.
+    pub(crate) fn new() -> Self {
+        Self {
+            debugfs: vfs::debugfs::Dir::new(Cohfs::NAME, None),
+        }
+    }
+}
+
+type SuperBlock = vfs::SuperBlock<Cohfs>;
+type Inode = vfs::Inode<Cohfs>;
+type Dentry = vfs::Dentry<Cohfs>;

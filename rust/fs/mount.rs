@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mounting and remounting.
+//!
+//! C counterparts: `ext2_fill_super` and `ext2_reconfigure` in
+//! [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
+
+use super::{
+    inode,
+    options::{
+        Options,
+        Request, //
+    },
+    state::State,
+    super_block::Super,
+    Cohfs,
+    Inode,
+    SuperBlock, //
+};
+use crate::{
+    coherency::Counters,
+    ext2::{
+        self,
+        GroupDesc,
+        Refusal, //
+    },
+    vfs::{
+        debugfs,
+        mount,
+        BufferHead,
+        Limits,
+        NewSuperBlock, //
+    },
+};
+use core::fmt;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+};
+
+/// `EXT2_SUPER_MAGIC`, what `statfs` tells programs about the format.
+const MAGIC: u32 = 0xef53;
+
+/// `EXT2_LINK_MAX`.
+const LINK_MAX: u32 = 32000;
+
+/// Size in bytes of a group descriptor.
+const DESC_SIZE: usize = 32;
+
+/// Size in bytes of the smallest block: what the super block is read with.
+const MIN_BLOCK_SIZE: u32 = 1024;
+
+impl mount::Operations for Cohfs {
+    type Context = Request;
+
+    fn parse_param(context: &mut Request, key: &CStr, value: Option<&CStr>) -> Result {
+        context.parse(key, value)
+    }
+
+    fn fill_super(sb: &mut NewSuperBlock<'_, Self>, context: &Request) -> Result<Pin<KBox<Super>>> {
+        let (disk, buffer, offset) = read_super(sb)?;
+        if let Some(names) = disk.read_only_features() {
+            if !sb.is_rdonly() {
+                return Err(refuse(
+                    sb,
+                    EINVAL,
+                    format_args!("can only be mounted read-only, because of the feature {names}"),
+                ));
+            }
+        }
+        let groups = read_groups(sb, &disk)?;
+        sb.set_limits(&Limits {
+            magic: MAGIC,
+            max_bytes: ext2::max_file_size(&disk),
+            max_links: LINK_MAX,
+            times: (i64::from(i32::MIN), i64::from(i32::MAX)),
+            uuid: disk.uuid(),
+        });
+        let device_bytes = sb.device_bytes();
+        let counters = Arc::new(Counters::default(), GFP_KERNEL)?;
+        let dir = debugfs::Dir::new(sb.id(), Some(&sb.registered().debugfs));
+        KBox::try_pin_init(
+            try_pin_init!(Super {
+                disk,
+                groups,
+                state <- State::new(buffer, offset, device_bytes),
+                options <- new_mutex!(context.applied_to(Options::default())),
+                _counters_file: debugfs::File::new(c"counters", &dir, counters.clone()),
+                _debugfs: dir,
+                counters,
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
+        let root = inode::iget(sb, ext2::ROOT_INO)?;
+        if !root.is_dir() {
+            sb.err(format_args!("the root inode is no directory; run e2fsck"));
+            return Err(EUCLEAN);
+        }
+        Ok(root)
+    }
+
+    fn mounted(sb: &SuperBlock) -> Result {
+        if sb.is_rdonly() {
+            return Ok(());
+        }
+        sb.data().state().begin_writing(sb)
+    }
+
+    fn reconfigure(sb: &SuperBlock, context: &Request, rdonly: bool) -> Result {
+        let data = sb.data();
+        match (sb.is_rdonly(), rdonly) {
+            (false, true) => data.state().end_writing()?,
+            (true, false) => data.state().begin_writing(sb)?,
+            _ => {}
+        }
+        let mut options = data.options.lock();
+        *options = context.applied_to(*options);
+        Ok(())
+    }
+}
+
+/// Says in one line why the volume is not mounted; returns the error.
+fn refuse(sb: &NewSuperBlock<'_, Cohfs>, error: Error, why: fmt::Arguments<'_>) -> Error {
+    sb.err(why);
+    error
+}
+
+/// Reads the super block and sets the block size to what it says.
+///
+/// Returns it, its block, and where it starts in that.
+fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
+    // A device whose logical blocks are larger is read in these, and the super block is then
+    // somewhere in the first.
+    let Ok(size) = sb.set_min_block_size(MIN_BLOCK_SIZE) else {
+        return Err(refuse(
+            sb,
+            EINVAL,
+            format_args!("no block size suits the device"),
+        ));
+    };
+    let (disk, buffer, offset) = read_super_in(sb, size)?;
+    if disk.block_size() == size {
+        return Ok((disk, buffer, offset));
+    }
+    drop(buffer);
+    if sb.set_block_size(disk.block_size()).is_err() {
+        return Err(refuse(
+            sb,
+            EINVAL,
+            format_args!(
+                "the device cannot do blocks of {} bytes; its own have {}",
+                disk.block_size(),
+                sb.logical_block_size()
+            ),
+        ));
+    }
+    read_super_in(sb, disk.block_size())
+}
+
+/// Reads and checks the super block with blocks of `size` bytes.
+fn read_super_in(
+    sb: &NewSuperBlock<'_, Cohfs>,
+    size: u32,
+) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
+    let block = ext2::SUPER_OFFSET >> size.trailing_zeros();
+    // CAST: Less than `size`.
+    let offset = (ext2::SUPER_OFFSET & u64::from(size - 1)) as usize;
+    let buffer = sb
+        .bread(block)
+        .map_err(|error| refuse(sb, error, format_args!("cannot read the super block")))?;
+    let mut raw = [0; ext2::SUPER_SIZE];
+    buffer.copy_to(offset, &mut raw)?;
+    let disk = ext2::SuperBlock::parse(&raw, sb.device_bytes()).map_err(|why| {
+        let error = if why.is_corrupt() { EUCLEAN } else { EINVAL };
+        if sb.is_silent() && matches!(why, Refusal::BadMagic(_)) {
+            return error;
+        }
+        refuse(sb, error, format_args!("{why}"))
+    })?;
+    Ok((disk, buffer, offset))
+}
+
+/// Reads and checks the descriptors of all groups.
+fn read_groups(sb: &NewSuperBlock<'_, Cohfs>, disk: &ext2::SuperBlock) -> Result<KVVec<GroupDesc>> {
+    let mut groups = KVVec::new();
+    let mut buffer = None;
+    for group in 0..disk.groups_count() {
+        let (block, offset) = disk.desc_location(group);
+        let block = u64::from(block.get());
+        let current = match buffer.take() {
+            Some((at, buffer)) if at == block => buffer,
+            _ => sb.bread(block).map_err(|error| {
+                refuse(
+                    sb,
+                    error,
+                    format_args!("cannot read the descriptor of group {group}"),
+                )
+            })?,
+        };
+        let mut raw = [0; DESC_SIZE];
+        current.copy_to(offset, &mut raw)?;
+        let desc = GroupDesc::parse(&raw, disk, group)
+            .map_err(|found| refuse(sb, EUCLEAN, format_args!("{found}; run e2fsck")))?;
+        groups.push(desc, GFP_KERNEL)?;
+        buffer = Some((block, current));
+    }
+    Ok(groups)
+}

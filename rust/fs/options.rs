@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Mount options.
+//!
+//! | option | values | default |
+//! |---|---|---|
+//! | `coherency=` | `none`, `seed`, `mainline` | `mainline` |
+//! | `walker=` | `own`, `kernel` | what suits the policy |
+//!
+//! `coherency` is the promise about direct writes, `walker` what removes a folio; see
+//! [`crate::coherency`].
+
+use crate::coherency::{
+    Policy,
+    Walker, //
+};
+use core::fmt;
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
+
+/// The options of a mount.
+#[derive(Clone, Copy)]
+pub(super) struct Options {
+    pub(super) policy: Policy,
+    /// If it was chosen.
+    walker: Option<Walker>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy: Policy::DEFAULT,
+            walker: None,
+        }
+    }
+}
+
+impl Options {
+    /// What removes a folio.
+    pub(super) fn walker(&self) -> Walker {
+        self.walker.unwrap_or(self.policy.default_walker())
+    }
+
+    /// Writes them as `/proc/mounts` has them, each after a comma.
+    pub(super) fn show(&self, seq: &SeqFile) {
+        seq_print!(
+            seq,
+            ",coherency={},walker={}",
+            self.policy.name(),
+            self.walker().name()
+        );
+    }
+}
+
+/// The options that a mount or remount was given; the others stay as they are.
+#[derive(Default)]
+pub(crate) struct Request {
+    policy: Option<Policy>,
+    walker: Option<Walker>,
+}
+
+impl Request {
+    /// Takes one option.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOPARAM`] if there is no such option, for the VFS to name it; [`EINVAL`] if it has no
+    /// such value, which a line in the log names.
+    pub(super) fn parse(&mut self, key: &CStr, value: Option<&CStr>) -> Result {
+        let value = value.unwrap_or_default().to_bytes();
+        match key.to_bytes() {
+            b"coherency" => {
+                let policy = Policy::parse(value)
+                    .map_err(|why| refuse(key, value, format_args!("{why}")))?;
+                self.policy = Some(policy);
+            }
+            b"walker" => {
+                let walker = Walker::parse(value)
+                    .map_err(|why| refuse(key, value, format_args!("{why}")))?;
+                self.walker = Some(walker);
+            }
+            _ => return Err(ENOPARAM),
+        }
+        Ok(())
+    }
+
+    /// Returns `options` with what was asked for.
+    pub(super) fn applied_to(&self, options: Options) -> Options {
+        Options {
+            policy: self.policy.unwrap_or(options.policy),
+            walker: self.walker.or(options.walker),
+        }
+    }
+}
+
+/// Says in the log why a value was not taken.
+fn refuse(key: &CStr, value: &[u8], why: fmt::Arguments<'_>) -> Error {
+    let value = core::str::from_utf8(value).unwrap_or("?");
+    pr_err!(
+        "mount option {}={value}: {why}\n",
+        key.to_str().unwrap_or("?")
+    );
+    EINVAL
+}

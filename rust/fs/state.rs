@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The super block on the device: what is written to it while the volume is in use.
+//!
+//! A volume that is mounted for writing is marked as not clean, and again as clean at the end, but
+//! only if it was clean before. Nothing is written while it is mounted read-only.
+//!
+//! C counterparts: `ext2_setup_super`, `ext2_sync_fs` and `ext2_put_super` in
+//! [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
+
+use super::SuperBlock;
+use crate::{
+    ext2::{
+        self,
+        Corrupt, //
+    },
+    vfs::{
+        real_seconds,
+        BufferHead, //
+    },
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
+use pin_init::pin_data;
+
+/// The super block's place on the device, and what it said when it was last mounted for writing.
+#[pin_data]
+pub(super) struct State {
+    buffer: BufferHead,
+    /// Where it starts in its block, in bytes.
+    offset: usize,
+    /// Size of the device in bytes.
+    device_bytes: u64,
+    /// Held over each change of the buffer. Inside of it only the buffer's own lock is taken.
+    #[pin]
+    writable: Mutex<Option<Writable>>,
+}
+
+/// A mount for writing.
+struct Writable {
+    /// What the super block said before.
+    before: ext2::SuperBlock,
+    /// Damage was found and is written down.
+    error_noted: bool,
+}
+
+impl State {
+    /// Makes the state of a mount that has not written anything yet.
+    pub(super) fn new(
+        buffer: BufferHead,
+        offset: usize,
+        device_bytes: u64,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            buffer,
+            offset,
+            device_bytes,
+            writable <- new_mutex!(None),
+        })
+    }
+
+    /// Changes the super block in the device's page cache.
+    fn change(&self, change: impl FnOnce(&mut [u8]) -> Result<(), Corrupt>) -> Result {
+        let mut raw = [0; ext2::SUPER_SIZE];
+        self.buffer.copy_to(self.offset, &mut raw)?;
+        // It can only be too short, which it is not.
+        change(&mut raw).map_err(|_| EINVAL)?;
+        self.buffer.copy_from(self.offset, &raw)
+    }
+
+    /// Marks the volume as in use, on the device.
+    ///
+    /// What it said before is read anew: `e2fsck` may have been there since it was mounted.
+    ///
+    /// # Errors
+    ///
+    /// [`EROFS`] if it may only be read, [`EUCLEAN`] if it is damaged, or that of the device.
+    pub(super) fn begin_writing(&self, sb: &SuperBlock) -> Result {
+        let mut raw = [0; ext2::SUPER_SIZE];
+        self.buffer.copy_to(self.offset, &mut raw)?;
+        let before = ext2::SuperBlock::parse(&raw, self.device_bytes).map_err(|why| {
+            sb.err(format_args!("{why}"));
+            EUCLEAN
+        })?;
+        if let Some(names) = before.read_only_features() {
+            sb.err(format_args!(
+                "cannot be written because of the feature {names}"
+            ));
+            return Err(EROFS);
+        }
+        // CAST: The format has 32 bits for it; C truncates as well.
+        let now = real_seconds() as u32;
+        if let Some(advice) = before.advice(now) {
+            sb.warn(format_args!("{advice}"));
+        }
+        let mut writable = self.writable.lock();
+        self.change(|raw| before.store_mounted(raw, now))?;
+        self.buffer.sync()?;
+        *writable = Some(Writable {
+            before,
+            error_noted: false,
+        });
+        Ok(())
+    }
+
+    /// Marks the volume as no longer in use, on the device. Nothing happens if it is not.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn end_writing(&self) -> Result {
+        match self.writable.lock().take() {
+            Some(writable) => self.store_unmounted(&writable.before),
+            None => Ok(()),
+        }
+    }
+
+    /// Marks the volume as not in use while it is frozen.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn freeze(&self) -> Result {
+        match &*self.writable.lock() {
+            Some(writable) => self.store_unmounted(&writable.before),
+            None => Ok(()),
+        }
+    }
+
+    /// Marks the volume as in use again.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn thaw(&self) -> Result {
+        match &*self.writable.lock() {
+            Some(writable) => {
+                // CAST: As in `begin_writing`.
+                let now = real_seconds() as u32;
+                self.change(|raw| writable.before.store_mounted(raw, now))?;
+                self.buffer.sync()
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn store_unmounted(&self, before: &ext2::SuperBlock) -> Result {
+        // CAST: As in `begin_writing`.
+        let now = real_seconds() as u32;
+        self.change(|raw| before.store_unmounted(raw, now))?;
+        self.buffer.sync()
+    }
+
+    /// Waits until the super block is on the device, if `wait`.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn sync(&self, wait: bool) -> Result {
+        if wait && self.writable.lock().is_some() {
+            self.buffer.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that damage was found, once. The device gets it with the next sync.
+    pub(super) fn note_error(&self, sb: &SuperBlock) {
+        let mut guard = self.writable.lock();
+        match &mut *guard {
+            Some(writable) if !writable.error_noted => writable.error_noted = true,
+            _ => return,
+        }
+        if let Err(error) = self.change(ext2::SuperBlock::store_error) {
+            sb.err(format_args!("cannot mark it as damaged: {error:?}"));
+        }
+    }
+}

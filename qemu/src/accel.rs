@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What runs the guest's instructions: KVM if a Linux guest was seen to boot under it, else QEMU.
+//!
+//! That `/dev/kvm` opens proves little: inside some virtual machines it does, runs a few
+//! instructions, and never brings a kernel to its first line.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use lab_proto::Job;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::run::{Deadlines, End, run};
+
+/// CPU models to try under KVM. The second leaves out what some nested hosts cannot set.
+const MODELS: [&str; 2] = ["host", "host,-arch-capabilities"];
+
+/// How long a guest under KVM has to say its nonce.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What runs the guest, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accel {
+    /// The CPU model under KVM; `None` is QEMU's own translator.
+    kvm: Option<String>,
+    /// Why it is that and not the other.
+    reason: String,
+}
+
+impl Accel {
+    /// QEMU's own translator.
+    pub fn tcg(reason: impl Into<String>) -> Self {
+        Self {
+            kvm: None,
+            reason: reason.into(),
+        }
+    }
+
+    fn kvm(model: &str) -> Self {
+        Self {
+            kvm: Some(model.to_owned()),
+            reason: format!("a guest booted under it (cpu {model})"),
+        }
+    }
+
+    /// `kvm` or `tcg`.
+    pub fn name(&self) -> &'static str {
+        if self.kvm.is_some() { "kvm" } else { "tcg" }
+    }
+
+    /// Why it was chosen.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// By how much deadlines grow.
+    pub fn slowdown(&self) -> u32 {
+        if self.kvm.is_some() { 1 } else { 5 }
+    }
+
+    pub(crate) fn arguments(&self) -> Vec<&str> {
+        match &self.kvm {
+            Some(model) => vec!["-accel", "kvm", "-cpu", model],
+            None => vec!["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+
+    /// Finds out what works here, by booting `machine` under KVM with an empty job.
+    ///
+    /// The files of the trial go to `dir`.
+    ///
+    /// # Errors
+    ///
+    /// Only those of `dir`; a guest that does not boot is an answer.
+    pub fn probe(machine: &Machine, dir: &Path) -> Result<Self> {
+        if !cfg!(target_arch = "x86_64") {
+            return Ok(Self::tcg("this machine is not an x86-64"));
+        }
+        if let Err(error) = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+        {
+            let group = if error.kind() == std::io::ErrorKind::PermissionDenied {
+                "; join the group kvm to use it"
+            } else {
+                ""
+            };
+            return Ok(Self::tcg(format!("/dev/kvm: {error}{group}")));
+        }
+        for model in MODELS {
+            let trial = Machine {
+                accel: Self::kvm(model),
+                disks: Vec::new(),
+                ..machine.clone()
+            };
+            let job = Job {
+                nonce: nonce(),
+                steps: Vec::new(),
+            };
+            let deadlines = Deadlines {
+                overall: PATIENCE,
+                silence: PATIENCE,
+            };
+            if run(&trial, &job, &deadlines, dir, &mut |_| ())?.end == End::Finished {
+                return Ok(trial.accel);
+            }
+        }
+        Ok(Self::tcg(format!(
+            "/dev/kvm opens, but no guest came up in {} s",
+            PATIENCE.as_secs()
+        )))
+    }
+}
+
+/// A word that no earlier run has said.
+pub fn nonce() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/uuid").map_or_else(
+        |_| format!("{:?}-{}", std::time::SystemTime::now(), std::process::id()),
+        |uuid| uuid.trim().to_owned(),
+    )
+}

@@ -32,7 +32,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         rule: "A8, A25",
         summary: "A page is dirtied by a store, another by write(2), and the file invalidated by \
                   ioctl at once, without a sync: whether the pages go or stay, the bytes are there \
-                  afterwards and reach the disk. Repeated 40 times.",
+                  afterwards and reach the disk. Repeated 40 times, every fourth time with a sync \
+                  and a second invalidation.",
         needs: NEEDS,
         expect: Expect::KEPT,
         files: &[FileSpec {
@@ -101,7 +102,18 @@ fn invalidation_never_discards_dirty_bytes(stage: &Stage<'_>) -> Result<Outcome>
             break;
         }
         if version % 4 == 0 {
+            // Now they are clean and may go.
             judge.synced("fsync", file.file().sync_all());
+            sum.removed += file.invalidate(0, 0)?.removed;
+            let bytes = mapping.load(0, 2 * PAGE_LEN);
+            file.judge_bytes(
+                &mut judge,
+                "load after fsync",
+                0,
+                &bytes,
+                Verdict::Lost,
+                |_| vec![version],
+            );
             file.judge_disk(&mut judge, 0, 2 * PAGE_LEN, |_| vec![version])?;
         }
     }
@@ -115,9 +127,9 @@ fn invalidation_waits_for_writeback(stage: &Stage<'_>) -> Result<Outcome> {
     let mut judge = Judge::new();
     file.fill(1)?;
     file.invalidate(0, 0)?;
-    let mapping = file.map(Share::SharedReadOnly)?;
     for _ in 0..window::ATTEMPTS {
         file.fill(1)?;
+        let mapping = file.map(Share::SharedReadOnly)?;
         sys::sync_fs(file.file())?;
         // Takes the first, free, place in the queue of a slow disk.
         let primed = file.write_direct(&direct, 3 * PAGE, PAGE_LEN, 1);

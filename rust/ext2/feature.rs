@@ -7,6 +7,7 @@
 //!
 //! C header: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
 
+use super::SuperBlock;
 use core::fmt;
 
 /// Features that do not stop a driver which ignores them.
@@ -53,6 +54,31 @@ impl Incompat {
 
     /// Those that cohfs knows, which are those of `fs/ext2`.
     pub(crate) const SUPPORTED: u32 = Self::FILETYPE | Self::META_BG;
+}
+
+impl SuperBlock {
+    /// Whether any of these compatible features is there.
+    pub(crate) fn has_compat(&self, bits: u32) -> bool {
+        self.compat & bits != 0
+    }
+
+    /// Whether any of these read-only compatible features is there.
+    pub(crate) fn has_ro_compat(&self, bits: u32) -> bool {
+        self.ro_compat & bits != 0
+    }
+
+    /// Whether any of these incompatible features is there.
+    pub(crate) fn has_incompat(&self, bits: u32) -> bool {
+        self.incompat & bits != 0
+    }
+
+    /// Returns the features because of which it must not be written; `None` if it may be.
+    pub(crate) fn read_only_features(&self) -> Option<FeatureNames> {
+        match self.ro_compat & !RoCompat::SUPPORTED {
+            0 => None,
+            unknown => Some(FeatureNames::ro_compat(unknown)),
+        }
+    }
 }
 
 /// Features by name.

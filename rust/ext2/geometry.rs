@@ -107,21 +107,34 @@ impl SuperBlock {
         }
     }
 
-    /// Returns how many blocks at the start of a group hold super block and descriptors.
-    pub(super) fn group_overhead(&self, group: u32) -> u32 {
+    /// Returns how many blocks of a group hold descriptors, those kept for more not included.
+    fn group_descs(&self, group: u32) -> u32 {
         let per_block_bits = self.block_bits - DESC_BITS;
+        if group >> per_block_bits < self.desc_blocks_together {
+            return u32::from(self.has_super(group)) * self.desc_blocks_together;
+        }
+        // The descriptors of as many groups as fit a block are in the first of these groups, with
+        // copies in the second and in the last.
+        let last = (1 << per_block_bits) - 1;
+        u32::from([0, 1, last].contains(&(group & last)))
+    }
+
+    /// Returns how many blocks at the start of a group hold no data: super block, descriptors,
+    /// and what is kept for more of them.
+    pub(super) fn group_overhead(&self, group: u32) -> u32 {
+        // OVERFLOW: `metadata_end` is larger, and fits.
         let super_block = u32::from(self.has_super(group));
-        let together = self.desc_blocks_together;
-        let descs = if group >> per_block_bits < together {
-            // OVERFLOW: `metadata_end` is larger, and fits.
-            super_block * (together + self.reserved_desc_blocks)
-        } else {
-            // The descriptors of as many groups as fit a block are in the first of these groups,
-            // with copies in the second and in the last.
-            let last = (1 << per_block_bits) - 1;
-            u32::from([0, 1, last].contains(&(group & last)))
-        };
-        super_block + descs
+        super_block + self.group_descs(group) + super_block * self.reserved_desc_blocks
+    }
+
+    /// Returns how many blocks can never hold data, as `ext2_statfs` counts them: what is kept for
+    /// more descriptors is not among them. Takes a step for each group.
+    pub(crate) fn overhead(&self) -> u32 {
+        let groups = (0..self.groups_count).map(|group| {
+            let shared = self.group_descs(group).saturating_add(self.itable_blocks);
+            shared.saturating_add(u32::from(self.has_super(group)) + 2)
+        });
+        groups.fold(self.first_data_block, u32::saturating_add)
     }
 
     /// Returns where the descriptor of a group is: the block, and the offset in it in bytes.

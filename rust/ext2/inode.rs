@@ -15,18 +15,17 @@ use super::{
     DiskBlock,
     Ino,
     InodeFault,
-    Path,
     SuperBlock, //
 };
 use core::mem::size_of;
 use zerocopy::{
-    little_endian::U32,
+    little_endian::{
+        U16,
+        U32, //
+    },
     FromBytes,
     IntoBytes, //
 };
-
-/// Number of pointers in an inode that lead to data right away.
-pub(super) const N_DIRECT: usize = 12;
 
 /// Flags that say the pointers are something else, with features that are refused at mount:
 /// extents and inline data.
@@ -267,46 +266,6 @@ impl Inode {
         }
         target(self.block.as_bytes(), self.size)
     }
-
-    /// Returns the target of a symbolic link whose block is `block`.
-    ///
-    /// # Errors
-    ///
-    /// [`Corrupt::Inode`] if the target has a zero byte, or the block is too short for it.
-    pub(crate) fn slow_symlink<'a>(&self, block: &'a [u8], ino: Ino) -> Result<&'a [u8], Corrupt> {
-        target(block, self.size).ok_or(Corrupt::Inode {
-            ino,
-            fault: InodeFault::Symlink(self.size),
-        })
-    }
-
-    /// Returns major and minor number of a device; `None` for what is none.
-    ///
-    /// As `old_decode_dev` and `new_decode_dev` in `include/linux/kdev_t.h`.
-    pub(crate) fn device(&self) -> Option<(u32, u32)> {
-        if !matches!(self.kind, Kind::CharDevice | Kind::BlockDevice) {
-            return None;
-        }
-        let [old, new, ..] = self.block.map(|word| word.get());
-        Some(match old {
-            0 => ((new >> 8) & 0xfff, (new & 0xff) | ((new >> 12) & 0xfff00)),
-            _ => ((old >> 8) & 0xff, old & 0xff),
-        })
-    }
-
-    /// Returns the pointer in the inode that a path starts with.
-    pub(crate) fn pointer(&self, path: &Path) -> DiskBlock {
-        let [first, ..] = path.offsets;
-        // BOUNDS: A path starts in the inode, so the default is never taken.
-        let index = usize::try_from(first).unwrap_or(N_BLOCKS);
-        DiskBlock(self.block.get(index).map_or(0, |pointer| pointer.get()))
-    }
-
-    /// Returns the pointers to data in the inode, from that to file block `from` on.
-    pub(crate) fn direct_pointers(&self, from: u32) -> &[U32] {
-        let from = usize::try_from(from).unwrap_or(N_DIRECT);
-        self.block.get(from..N_DIRECT).unwrap_or_default()
-    }
 }
 
 /// Returns the first `len` bytes of `bytes`, which a zero byte could follow.
@@ -322,12 +281,9 @@ fn join(low: u16, high: u16) -> u32 {
     u32::from(low) | u32::from(high) << 16
 }
 
-fn split(id: u32) -> (zerocopy::little_endian::U16, zerocopy::little_endian::U16) {
+fn split(id: u32) -> (U16, U16) {
     let [a, b, c, d] = id.to_le_bytes();
-    (
-        zerocopy::little_endian::U16::from_bytes([a, b]),
-        zerocopy::little_endian::U16::from_bytes([c, d]),
-    )
+    (U16::from_bytes([a, b]), U16::from_bytes([c, d]))
 }
 
 /// Times are signed on disk.

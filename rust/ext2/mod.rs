@@ -14,7 +14,7 @@
 //!   SuperBlock::desc_location -> GroupDesc::parse
 //!     SuperBlock::inode_location -> Inode::parse
 //!       Path::to              which pointers lead to a block of the file
-//!         pointers, SuperBlock::check_data_block, run_length
+//!         run_length, SuperBlock::check_data_run, SuperBlock::check_against
 //!       dir::entries, dir::find
 //! ```
 //!
@@ -38,6 +38,8 @@ mod raw;
 mod refusal;
 mod state;
 mod super_block;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     error::{
@@ -64,7 +66,6 @@ pub(crate) use self::{
     },
     path::{
         max_file_size,
-        pointers,
         run_length,
         Path, //
     },

@@ -16,10 +16,6 @@ use super::{
     FileBlock,
     SuperBlock, //
 };
-use zerocopy::{
-    little_endian::U32,
-    FromBytes, //
-};
 
 /// Number of pointers to data in the inode, and the index of the first of the others.
 const N_DIRECT: u32 = 12;
@@ -89,25 +85,6 @@ impl Path {
     pub(crate) fn offsets(&self) -> &[u32] {
         self.offsets.get(..self.depth).unwrap_or_default()
     }
-}
-
-/// Returns the pointers in a block of them, from that with index `from` on.
-///
-/// # Errors
-///
-/// [`Corrupt::Short`] if `block` has not that many.
-pub(crate) fn pointers(block: &[u8], from: u32) -> Result<&[U32], Corrupt> {
-    let skip = usize::try_from(from)
-        .ok()
-        .and_then(|from| from.checked_mul(4));
-    skip.and_then(|skip| block.get(skip..))
-        .filter(|rest| !rest.is_empty())
-        .and_then(|rest| <[U32]>::ref_from_bytes(rest).ok())
-        .ok_or(Corrupt::Short {
-            what: "block of pointers",
-            need: skip.unwrap_or(usize::MAX).saturating_add(4),
-            have: block.len(),
-        })
 }
 
 /// Returns how many blocks lie one behind the other from `first` on, `first` included.

@@ -56,9 +56,7 @@ pub(crate) struct SuperBlock {
     pub(super) groups_count: u32,
     /// Blocks of the inode table of a group.
     pub(super) itable_blocks: u32,
-    /// Blocks of descriptors of the whole file system.
-    pub(super) desc_blocks: u32,
-    /// Of those, how many lie together behind the super block: all, without `meta_bg`.
+    /// Blocks of descriptors behind the super block: all there are, without `meta_bg`.
     pub(super) desc_blocks_together: u32,
     /// Blocks behind them that `resize_inode` keeps.
     pub(super) reserved_desc_blocks: u32,
@@ -251,7 +249,6 @@ impl SuperBlock {
             inodes_per_group,
             groups_count,
             itable_blocks,
-            desc_blocks,
             desc_blocks_together,
             reserved_desc_blocks,
             metadata_end,
@@ -328,29 +325,6 @@ impl SuperBlock {
     /// Revision of the format: 0 or 1.
     pub(crate) fn rev_level(&self) -> u32 {
         self.rev_level
-    }
-
-    /// Whether any of these compatible features is there.
-    pub(crate) fn has_compat(&self, bits: u32) -> bool {
-        self.compat & bits != 0
-    }
-
-    /// Whether any of these read-only compatible features is there.
-    pub(crate) fn has_ro_compat(&self, bits: u32) -> bool {
-        self.ro_compat & bits != 0
-    }
-
-    /// Whether any of these incompatible features is there.
-    pub(crate) fn has_incompat(&self, bits: u32) -> bool {
-        self.incompat & bits != 0
-    }
-
-    /// Returns the features because of which it must not be written; `None` if it may be.
-    pub(crate) fn read_only_features(&self) -> Option<FeatureNames> {
-        match self.ro_compat & !RoCompat::SUPPORTED {
-            0 => None,
-            unknown => Some(FeatureNames::ro_compat(unknown)),
-        }
     }
 }
 

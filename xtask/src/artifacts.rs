@@ -21,7 +21,6 @@ pub(crate) enum Variant {
 
 impl Variant {
     /// Every variant, in the order in which they are built.
-    #[allow(dead_code, reason = "for verbs that go over all variants")]
     pub(crate) const ALL: [Self; 2] = [Self::Base, Self::Debug];
 
     /// The name on the command line and in paths.

@@ -8,8 +8,10 @@
 mod artifacts;
 mod bindgen;
 mod cache;
+mod check;
 mod clean;
 mod context;
+mod doctor;
 mod exit;
 mod guest;
 mod kernel;
@@ -20,6 +22,7 @@ mod process;
 mod progress;
 mod setup;
 mod source;
+mod tidy;
 mod toolchain;
 mod version;
 
@@ -49,6 +52,15 @@ enum Verb {
         #[arg(long)]
         install: bool,
     },
+    /// Say what this machine lacks to run the tests, and how to get it
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Forget whether KVM works here: the next boot tries it again
+        #[arg(long)]
+        reprobe: bool,
+    },
     /// Fetch, configure or build the kernel
     #[command(subcommand)]
     Kernel(KernelVerb),
@@ -70,6 +82,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Check the rules of the source that no other tool checks
+    Tidy,
+    /// Check those rules, the formatting, and what clippy finds
+    Check,
     /// Remove what was built
     Clean {
         /// The kernels, their sources and the tools in the cache as well
@@ -122,6 +138,9 @@ fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
             Ok(Exit::Passed)
         }
         Verb::Paths { variant, json } => paths::run(ctx, variant, json),
+        Verb::Doctor { json, reprobe } => doctor::run(ctx, json, reprobe),
+        Verb::Tidy => check::run(ctx, &check::CHECKS[..1]),
+        Verb::Check => check::run(ctx, &check::CHECKS),
         Verb::Clean { cache } => clean::run(ctx, cache),
     }
 }

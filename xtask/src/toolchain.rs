@@ -26,8 +26,6 @@ pub(crate) struct RustPair {
     pub(crate) bin: PathBuf,
     /// The directory `library` of the source.
     pub(crate) library: PathBuf,
-    /// The version of both.
-    pub(crate) version: Version,
     /// What `rustc --version` says.
     pub(crate) text: String,
 }
@@ -76,7 +74,6 @@ impl RustPair {
         Ok(Self {
             bin: bin.to_owned(),
             library,
-            version,
             text,
         })
     }

@@ -5,7 +5,7 @@
 use super::config::Config;
 use super::{Kernel, Make, own};
 use crate::artifacts::Variant;
-use crate::cache::{Entry, key};
+use crate::cache::{Entry, key, read_marker};
 use crate::context::Context;
 use crate::exit::{build_failed, missing};
 use crate::process::{logged, output, tail};
@@ -57,6 +57,17 @@ pub(crate) fn configure(ctx: &Context, variant: Variant) -> Result<PathBuf> {
     let tree = entry.dir().join("build");
     plan.configure(ctx, &entry, &tree)?;
     Ok(tree)
+}
+
+/// The variant and the release of every kernel in the cache that is complete.
+pub(crate) fn cached(ctx: &Context) -> Vec<(String, String)> {
+    std::fs::read_dir(ctx.cache.path("kernel"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| read_marker::<Built>(&entry.path()))
+        .map(|built| (built.variant, built.release))
+        .collect()
 }
 
 fn tools(ctx: &Context) -> Result<Toolchain> {

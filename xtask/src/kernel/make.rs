@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::process::command;
-use crate::toolchain::{RustPair, Toolchain};
+use crate::toolchain::Toolchain;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,6 @@ pub(crate) struct Make {
     variables: Vec<String>,
     search_path: OsString,
     libclang: PathBuf,
-    rust: RustPair,
 }
 
 impl Make {
@@ -42,13 +41,7 @@ impl Make {
             variables,
             search_path: tools.search_path(),
             libclang: tools.llvm.libclang.clone(),
-            rust: tools.rust.clone(),
         }
-    }
-
-    /// The Rust compiler in use.
-    pub(crate) fn rust(&self) -> &RustPair {
-        &self.rust
     }
 
     /// `make -C dir` with all jobs, to be completed by goals.

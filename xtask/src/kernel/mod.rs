@@ -7,7 +7,7 @@ pub(crate) mod config;
 mod make;
 mod own;
 
-pub(crate) use build::{configure, ensure, errors};
+pub(crate) use build::{cached, configure, ensure, errors};
 pub(crate) use make::Make;
 
 use crate::artifacts::Variant;

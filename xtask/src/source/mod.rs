@@ -6,10 +6,12 @@ pub(crate) mod apt;
 pub(crate) mod lock;
 mod unpack;
 
-use crate::cache::{Entry, key, sha256_file};
+use crate::cache::{Entry, key, read_marker, sha256_file};
 use crate::context::Context;
 use crate::exit::missing;
 use crate::version::Version;
+pub(crate) use unpack::free_bytes;
+
 use anyhow::{Context as _, Result};
 use apt::{Apt, Offer};
 use lock::Pin;
@@ -96,9 +98,8 @@ fn pinned(ctx: &Context) -> Result<Source> {
                 .with_context(|| format!("unpacking {}", deb.display()))
         })
     };
-    let dir = ctx.cache.path(source_entry(&pin.sha256));
-    if crate::cache::read_marker::<String>(&dir).is_some() {
-        return describe(dir, pin.sha256);
+    if is_cached(ctx, &pin) {
+        return describe(ctx.cache.path(source_entry(&pin.sha256)), pin.sha256);
     }
     if let Some(deb) = cached_package(ctx, &pin)? {
         return unpack(&pin, deb);
@@ -113,6 +114,11 @@ fn pinned(ctx: &Context) -> Result<Source> {
     }
     let (pin, deb) = fetch(ctx, &pin)?;
     unpack(&pin, deb)
+}
+
+/// Whether the pinned source lies in the cache, unpacked.
+pub(crate) fn is_cached(ctx: &Context, pin: &Pin) -> bool {
+    read_marker::<String>(&ctx.cache.path(source_entry(&pin.sha256))).is_some()
 }
 
 /// The cache entry of the source whose package has this hash.

@@ -163,9 +163,9 @@ impl Machine {
 
 impl Disk {
     fn drive(&self, number: usize) -> String {
-        let mut drive = format!("if=none,id=disk{number},cache=unsafe,format=raw");
+        let mut drive = format!("if=none,id=disk{number},cache=unsafe");
         if self.errors.is_empty() {
-            drive += &format!(",file={}", escape(&self.image));
+            drive += &format!(",format=raw,file={}", escape(&self.image));
         } else {
             drive += &format!(
                 ",file=json:{}",
@@ -195,7 +195,10 @@ impl Disk {
             })
         });
         let image = json!({"driver": "file", "filename": self.image});
-        json!({"driver": "blkdebug", "inject-error": rules.collect::<Vec<_>>(), "image": image})
+        let failing = json!({
+            "driver": "blkdebug", "inject-error": rules.collect::<Vec<_>>(), "image": image
+        });
+        json!({"driver": "raw", "file": failing})
     }
 }
 
@@ -237,7 +240,7 @@ mod tests {
             errors: vec![range],
             ..Disk::default()
         };
-        let rules = disk.failing()["inject-error"].clone();
+        let rules = disk.failing()["file"]["inject-error"].clone();
         assert_eq!(
             rules[1],
             json!({"event": "none", "iotype": "read", "errno": 5, "sector": 9})

@@ -257,18 +257,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
     /// Returns the number of bytes that are known to be on the device, and moves the offset past
     /// them. `O_SYNC` and `O_DSYNC` are the caller's affair, [`Self::write_sync`].
     ///
-    /// # How the page cache is left alone
-    ///
-    /// `iomap_dio_rw` invalidates the cache before and after a write, best effort. That
-    /// is what the policies of [`crate::coherency`] are to do, each in its own way, so it must not
-    /// happen here. The cache it does this to is `iocb->ki_filp->f_mapping`, in
-    /// `kiocb_invalidate_pages` and `kiocb_invalidate_post_direct_write` (`mm/filemap.c`). So C gets
-    /// a copy of the request whose file is a stand-in, with the inode of the real one and with a
-    /// mapping that never holds a folio. All else that `fs/iomap/direct-io.c` reads of the file is
-    /// its inode, by `file_inode`: in `__iomap_dio_rw`, `iomap_dio_complete`, `iomap_dio_done`,
-    /// `iomap_dio_zero` and the tracepoints. `ki_complete` is not set, so the request is synchronous
-    /// and C is done with copy and stand-in when it returns. Without the flags of `O_DSYNC` and
-    /// `O_SYNC` it does not call `generic_write_sync`, which would reach for `f_op`.
+    /// How the page cache is left alone: [`super::stand_in`].
     ///
     /// # Errors
     ///
@@ -279,11 +268,11 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
         _lock: &InodeLockGuard<'_>,
     ) -> Result<usize> {
         let inode = self.file().inode();
-        let mut stand_in = bindings::file {
-            f_inode: inode.as_raw(),
-            f_mapping: inode.sb().registration().empty_mapping(),
-            ..pin_init::zeroed()
-        };
+        let mut stand_in = inode
+            .sb()
+            .registration()
+            .empty_mapping()
+            .file(inode.as_raw());
         let mut request = bindings::kiocb {
             ki_filp: &mut stand_in,
             ki_pos: self.raw.ki_pos,
@@ -292,7 +281,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
             ki_write_stream: self.raw.ki_write_stream,
             ..pin_init::zeroed()
         };
-        // SAFETY: All are valid, and live until C returns, as argued above.
+        // SAFETY: All are valid, and C is done with them when it returns, see `stand_in.rs`.
         let written = count(unsafe {
             bindings::iomap_dio_rw(
                 &mut request,

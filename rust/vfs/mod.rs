@@ -23,10 +23,12 @@ mod buffer_head;
 mod dentry;
 mod dir;
 mod file;
+mod fs_type;
 mod inode;
 mod inode_cache;
 mod inode_kind;
 mod registration;
+mod stand_in;
 mod super_block;
 
 pub(crate) mod debugfs;

@@ -13,7 +13,8 @@
 //! A dirtier raises `dirtying`, then looks at `removing`; a remover raises `removing`, then looks at
 //! `dirtying`. Both raise with full ordering, so at least one sees the other. A remover that sees
 //! a dirtier gives up. A dirtier that sees a remover waits for the spinlock that the remover
-//! holds, and then finds the folio either still there or without a mapping.
+//! holds, and then finds the folio either still there or without a mapping. A remover that sees
+//! no dirtier looks at the dirty bit only then: a dirtier that is done has set it.
 //!
 //! C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
@@ -83,12 +84,16 @@ impl RedirtyGate {
     ) -> Removal {
         let _removal = self.lock.lock();
         self.removing.xchg(1, Full);
+        // In this order: whoever came in before us and has left by now has set the dirty flag, and
+        // nobody sets it from here on. Asking for the flag first would miss him who sets it and
+        // leaves between the two questions.
+        let dirtying = self.dirtying.load(Acquire) != 0;
         // SAFETY: The folio is referenced, by our requirements.
         let dirty = unsafe { bindings::cohfs_folio_test_dirty(folio) };
-        let outcome = if dirty {
-            Removal::Busy(Busy::Dirty)
-        } else if self.dirtying.load(Acquire) != 0 {
+        let outcome = if dirtying {
             Removal::Busy(Busy::Redirtied)
+        } else if dirty {
+            Removal::Busy(Busy::Dirty)
         } else {
             // SAFETY: The folio is locked and in `mapping`. C does not sleep here: it neither has
             // to unmap the folio nor to release private state.

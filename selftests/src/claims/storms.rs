@@ -6,6 +6,7 @@
 //! every test that compares final values only; the stores here are compared on every visit.
 
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -88,40 +89,81 @@ const PAGE_LEN: usize = PAGE as usize;
 /// The loops here go on for so long, but end after so many rounds on a fast machine. On a slow
 /// one they go on until something can be said: so many rounds that found folios, or so long.
 const TIME: Duration = Duration::from_millis(1000);
-const ROUNDS: usize = 20_000;
-const FEWEST: usize = 50;
+const ROUNDS: u64 = 20_000;
+const FEWEST: u64 = 20;
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Invalidates the whole file again and again, and adds up.
-fn invalidate_in_a_loop(file: &ClaimFile, going: impl Fn() -> bool) -> Result<Invalidate> {
-    let (began, mut sum, mut rounds) = (Instant::now(), Invalidate::default(), 0);
-    while going() && rounds < ROUNDS {
-        let spent = began.elapsed();
-        if spent > LONGEST || (spent > TIME && rounds >= FEWEST) {
-            break;
-        }
-        let done = file.invalidate(0, 0)?;
-        sum.removed += done.removed;
-        sum.busy += done.busy;
-        if done.removed + done.busy > 0 {
-            rounds += 1;
-        } else {
-            // Nothing is cached yet: let the others go on.
+/// How long one round waits for the others to make their steps.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What the threads of a storm share.
+#[derive(Debug, Default)]
+struct Storm {
+    over: AtomicBool,
+    /// Stores, or reads, that were made and found right.
+    progress: AtomicU64,
+}
+
+impl Storm {
+    fn goes_on(&self) -> bool {
+        !self.over.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    fn made(&self, steps: u64) {
+        self.progress.fetch_add(steps, Ordering::Relaxed);
+    }
+
+    fn steps(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Lets the others go on to the step `wanted`, but does not wait for long.
+    fn wait_for(&self, wanted: u64) {
+        let asked = Instant::now();
+        while self.steps() < wanted && asked.elapsed() < PATIENCE {
             thread::yield_now();
         }
     }
-    Ok(sum)
+
+    /// Invalidates the whole file again and again, adds up, and ends the storm. The others are
+    /// let make some steps each time, or there would be nothing to lose.
+    fn invalidate_all_the_while(&self, file: &ClaimFile) -> Result<Invalidate> {
+        let sum = self.invalidate_until_enough(file);
+        self.end();
+        sum
+    }
+
+    fn invalidate_until_enough(&self, file: &ClaimFile) -> Result<Invalidate> {
+        let (began, mut sum, mut rounds) = (Instant::now(), Invalidate::default(), 0);
+        while self.goes_on() && rounds < ROUNDS {
+            let spent = began.elapsed();
+            if spent > LONGEST || (spent > TIME && rounds >= FEWEST) {
+                break;
+            }
+            let before = self.steps();
+            let done = file.invalidate(0, 0)?;
+            sum.removed += done.removed;
+            sum.busy += done.busy;
+            rounds += u64::from(done.removed + done.busy > 0);
+            self.wait_for(before + rounds % 32);
+        }
+        Ok(sum)
+    }
 }
 
-/// Counts in the pages `first`, `first + 2`, ... until told to stop, comparing on every visit.
+/// Counts in the pages `first`, `first + 2`, ... until the end, comparing on every visit.
 /// Returns the last count of each page, or what was wrong at the first visit that was.
 fn count_in_pages(
     mapping: &Mapping,
     first: usize,
-    going: impl Fn() -> bool,
+    storm: &Storm,
 ) -> Result<Vec<Option<u64>>, String> {
     let mut counts: Vec<Option<u64>> = vec![None; PAGES];
-    while going() {
+    while storm.goes_on() {
         for page in (first..PAGES).step_by(2) {
             let word = counter(page) / 8;
             let found = mapping.load_word(word);
@@ -129,6 +171,7 @@ fn count_in_pages(
                 && count != found
             {
                 let at = counter(page);
+                storm.end();
                 return Err(format!(
                     "byte {at} held {found} after {count} had been stored"
                 ));
@@ -136,6 +179,7 @@ fn count_in_pages(
             let next = counts[page].map_or(1, |count| count + 1);
             mapping.store_word(word, next);
             counts[page] = Some(next);
+            storm.made(1);
         }
     }
     Ok(counts)
@@ -152,30 +196,21 @@ fn no_store_is_lost_while_pages_are_invalidated(stage: &Stage<'_>) -> Result<Out
     file.fill(1)?;
     let mapping = file.map(Share::Shared)?;
     mapping.touch();
-    let stop = AtomicBool::new(false);
-    let going = || !stop.load(Ordering::Relaxed);
+    let storm = &Storm::default();
     let (sum, results) = thread::scope(|scope| {
-        let counters = [0, 1].map(|first| {
-            let (mapping, stop) = (&mapping, &stop);
-            scope.spawn(move || {
-                let result = count_in_pages(mapping, first, || !stop.load(Ordering::Relaxed));
-                stop.store(true, Ordering::Relaxed);
-                result
-            })
-        });
+        let mapping = &mapping;
+        let counters =
+            [0, 1].map(|first| scope.spawn(move || count_in_pages(mapping, first, storm)));
         let syncer = scope.spawn(|| {
             let mut result = Ok(());
-            while going() && result.is_ok() {
+            while storm.goes_on() && result.is_ok() {
                 result = file.file().sync_data();
             }
             result
         });
-        let sum = invalidate_in_a_loop(&file, going);
-        stop.store(true, Ordering::Relaxed);
-        judge.synced(
-            "fsync in the loop",
-            syncer.join().expect("the syncer does not panic"),
-        );
+        let sum = storm.invalidate_all_the_while(&file);
+        let synced = syncer.join().expect("the syncer does not panic");
+        judge.synced("fsync in the loop", synced);
         (
             sum,
             counters.map(|counter| counter.join().expect("the counters do not panic")),
@@ -218,12 +253,11 @@ fn readers_never_notice_invalidation(stage: &Stage<'_>) -> Result<Outcome> {
     let mut judge = Judge::new();
     file.fill(1)?;
     let mapping = file.map(Share::SharedReadOnly)?;
-    let stop = AtomicBool::new(false);
-    let going = || !stop.load(Ordering::Relaxed);
+    let storm = Storm::default();
     let all = mapping.len();
     let reader = |by_read: bool| {
         let (mut judge, mut rounds) = (Judge::new(), 0_u64);
-        while going() && judge.is_clean() {
+        while storm.goes_on() && judge.is_clean() {
             if by_read {
                 if let Err(error) = file.judge_read(&mut judge, 0, all, |_| vec![1]) {
                     judge.find(Verdict::Error, format!("{error:#}"));
@@ -232,7 +266,9 @@ fn readers_never_notice_invalidation(stage: &Stage<'_>) -> Result<Outcome> {
                 file.judge_load(&mut judge, &mapping, 0, all, |_| vec![1]);
             }
             rounds += 1;
+            storm.made(4);
         }
+        storm.end();
         let way = if by_read { "read" } else { "loaded" };
         judge.fact(format!("{way} {rounds} times"));
         judge
@@ -240,8 +276,7 @@ fn readers_never_notice_invalidation(stage: &Stage<'_>) -> Result<Outcome> {
     let reader = &reader;
     let (sum, judges) = thread::scope(|scope| {
         let readers = [true, true, false, false].map(|way| scope.spawn(move || reader(way)));
-        let sum = invalidate_in_a_loop(&file, going);
-        stop.store(true, Ordering::Relaxed);
+        let sum = storm.invalidate_all_the_while(&file);
         (
             sum,
             readers.map(|reader| reader.join().expect("the readers do not panic")),
@@ -259,24 +294,24 @@ fn readers_never_notice_invalidation(stage: &Stage<'_>) -> Result<Outcome> {
 }
 
 fn clean_page_goes_although_others_are_dirtied(stage: &Stage<'_>) -> Result<Outcome> {
-    const TRIES: u64 = 1000;
+    const TRIES: u64 = 200;
     let file = stage.file()?;
     let mut judge = Judge::new();
     file.fill(1)?;
     let mapping = file.map(Share::Shared)?;
     file.invalidate(0, 0)?;
-    let stop = AtomicBool::new(false);
-    let going = || !stop.load(Ordering::Relaxed);
+    let storm = Storm::default();
     let worst = thread::scope(|scope| {
         scope.spawn(|| {
-            while going() {
+            while storm.goes_on() {
                 for page in PAGES / 2..PAGES {
                     mapping.store_word(page * PAGE_LEN / 8 + 100, page as u64);
+                    storm.made(1);
                 }
             }
         });
         scope.spawn(|| {
-            while going() {
+            while storm.goes_on() {
                 // Cleans the pages, so that each round of stores dirties them again.
                 let _ = file.file().sync_data();
             }
@@ -287,6 +322,8 @@ fn clean_page_goes_although_others_are_dirtied(stage: &Stage<'_>) -> Result<Outc
                 mapping.load_word(0);
                 let mut tries = 1;
                 while file.invalidate(0, PAGE)?.removed == 0 && tries < TRIES {
+                    // Who was in the middle of dirtying a page gets a chance to be done with it.
+                    storm.wait_for(storm.steps() + 1);
                     tries += 1;
                 }
                 worst = worst.max(tries);
@@ -297,7 +334,7 @@ fn clean_page_goes_although_others_are_dirtied(stage: &Stage<'_>) -> Result<Outc
             Ok(worst)
         };
         let worst = invalidate_often();
-        stop.store(true, Ordering::Relaxed);
+        storm.end();
         worst
     })?;
     judge.require(worst < TRIES, Verdict::FalseError, || {

@@ -77,6 +77,9 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
 ];
 
+/// How long a scan waits for all pages to be touched.
+const PATIENCE: Duration = Duration::from_millis(20);
+
 const PAGES: usize = 16;
 const PAGE_LEN: usize = PAGE as usize;
 
@@ -193,6 +196,11 @@ fn mapped_page_is_never_non_uptodate(stage: &Stage<'_>) -> Result<Outcome> {
                 // Whether the write succeeds is another claim's business.
                 let _ = file.write_direct(&direct, writes % PAGES as u64 * PAGE, PAGE_LEN, 1);
                 writes += 1;
+                // Scans while the pages come back, not while there are none.
+                let (round, asked) = (touched.load(Ordering::Relaxed), Instant::now());
+                while touched.load(Ordering::Relaxed) == round && asked.elapsed() < PATIENCE {
+                    thread::yield_now();
+                }
                 for page in (0..PAGES).cycle().take(4 * PAGES) {
                     looks += u64::from(look(&map, &flags, &mapping, page)?.is_some());
                     if let Some(look) = violation(&map, &flags, &mapping, page)? {

@@ -207,7 +207,7 @@ impl Machine {
             };
             let line = format!("{what}{answer}");
             told.push(format!(
-                "{:<15} {line:<58} {}",
+                "{:<15} {line:<66} {}",
                 self.names[me],
                 world.picture()
             ));

@@ -149,7 +149,6 @@ fn kernel_walker_counts_what_others_removed() {
     outcome.expect_all_of(&[Verdict::WrongReport]);
 }
 
-/// Seventeen times as many states as all others together.
 #[test]
 #[ignore = "takes minutes"]
 fn own_walker_among_three() {

@@ -94,7 +94,7 @@ const FEWEST: u64 = 20;
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// How long one round waits for the others to make their steps.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What the threads of a storm share.
 #[derive(Debug, Default)]

@@ -78,7 +78,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 ];
 
 /// How long a scan waits for all pages to be touched.
-const PATIENCE: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 const PAGES: usize = 16;
 const PAGE_LEN: usize = PAGE as usize;

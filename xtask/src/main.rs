@@ -15,6 +15,7 @@ mod doctor;
 mod exit;
 mod guest;
 mod kernel;
+mod lab;
 mod module;
 mod packages;
 mod paths;
@@ -46,6 +47,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Verb {
+    #[command(flatten)]
+    Lab(lab::Verb),
     /// Say which packages are missing, or install them
     Setup {
         /// Install them: as root, or through sudo if it asks no password
@@ -125,6 +128,7 @@ fn main() -> ExitCode {
 
 fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
     match verb {
+        Verb::Lab(verb) => lab::run(ctx, verb),
         Verb::Setup { install } => setup::run(ctx, install),
         Verb::Kernel(verb) => run_kernel(ctx, verb),
         Verb::Module { variant, clippy } => {

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KVM or QEMU's translator: what the user asked for, or what was seen to work on this machine.
+
+use crate::artifacts::Artifacts;
+use crate::cache::{key, write_atomically};
+use crate::context::Context;
+use crate::exit::missing;
+use crate::process::{command, find_program, output};
+use anyhow::{Context as _, Result};
+use qemu_runner::{Accel, Machine};
+use serde::{Deserialize, Serialize};
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Choice {
+    /// KVM if a guest boots under it, else TCG
+    Auto,
+    /// KVM, or not at all
+    Kvm,
+    /// QEMU's own translator
+    Tcg,
+}
+
+/// What was found once and holds until the machine reboots or QEMU or the kernel changes.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    key: String,
+    accel: Accel,
+}
+
+/// Settles what runs the guests, and says so.
+pub(crate) fn settle(ctx: &Context, choice: Choice, artifacts: &Artifacts) -> Result<Accel> {
+    let accel = match choice {
+        Choice::Tcg => Accel::tcg("asked for"),
+        Choice::Auto | Choice::Kvm => probed(ctx, artifacts)?,
+    };
+    if choice == Choice::Kvm && accel.name() != "kvm" {
+        return Err(missing(format!(
+            "--accel kvm: {}; leave it out to run under TCG",
+            accel.reason()
+        )));
+    }
+    ctx.ui.say(
+        "Accel",
+        format_args!("{} ({})", accel.name(), accel.reason()),
+    );
+    Ok(accel)
+}
+
+fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
+    let key = fingerprint(artifacts)?;
+    let file = ctx.cache.path("accel.json");
+    let remembered = std::fs::read(&file)
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());
+    if let Some(remembered) = remembered.filter(|remembered| remembered.key == key) {
+        return Ok(remembered.accel);
+    }
+    let step = ctx.ui.step("Accel", "trying KVM once");
+    let machine = Machine {
+        kernel: artifacts.kernel_image.clone(),
+        init: artifacts.init.clone(),
+        files: Vec::new(),
+        disks: Vec::new(),
+        cpus: 1,
+        memory: 512,
+        append: Vec::new(),
+        accel: Accel::tcg(""),
+    };
+    let dir = tempfile::tempdir().context("making a directory for the trial")?;
+    let accel = Accel::probe(&machine, dir.path())?;
+    drop(step);
+    let remembered = Remembered {
+        key,
+        accel: accel.clone(),
+    };
+    write_atomically(&file, &serde_json::to_vec(&remembered)?)?;
+    Ok(accel)
+}
+
+/// What the answer depends on.
+fn fingerprint(artifacts: &Artifacts) -> Result<String> {
+    let qemu = qemu_runner::machine::qemu();
+    let path = match qemu.to_str() {
+        Some(name) if !name.contains('/') => find_program(name),
+        _ => Some(qemu.clone()),
+    };
+    let path = path.ok_or_else(|| {
+        missing(format!(
+            "no {}: install qemu-system-x86, or set COHFS_QEMU",
+            qemu.display()
+        ))
+    })?;
+    let version = output(command(&path).arg("--version")).context("asking QEMU for its version")?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    Ok(key(&[
+        boot.trim(),
+        &path.to_string_lossy(),
+        &version,
+        &artifacts.kernel_image.to_string_lossy(),
+    ]))
+}

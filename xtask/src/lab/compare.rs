@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The verbs `run` and `compare`: the same claims on several file systems, each in a machine of
+//! its own, on copies of one set of images.
+
+use super::accel::Choice;
+use super::boot::{Boot, Lab, side_by_side};
+use super::catalogue::{self, Claim, Verdict};
+use super::filesystem::{self, FileSystem};
+use super::images::{self, Bench};
+use super::matrix::Comparison;
+use super::outcome::{VmOutcome, worst};
+use super::plan;
+use super::results::{Results, Status, TestResult};
+use crate::artifacts::Variant;
+use crate::context::Context;
+use crate::exit::Exit;
+use anyhow::{Context as _, Result};
+use qemu_runner::Event;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What to compare.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// File systems, separated by commas: ext2, ext4, cohfs or one of cohfs-none, cohfs-seed,
+    /// cohfs-mainline
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "ext2,cohfs"
+    )]
+    fs: Vec<String>,
+    /// Only the claims whose id or name matches
+    #[arg(long = "claim", value_name = "GLOB")]
+    claims: Vec<String>,
+}
+
+/// The block size of claims that do not care.
+const BLOCK_SIZE: u32 = 4096;
+
+/// How long a machine may take, in seconds on a fast one.
+const SECONDS: u32 = 60;
+
+/// What `run` compares.
+pub(crate) fn everything() -> Arguments {
+    Arguments {
+        fs: vec!["ext2".to_owned(), "cohfs".to_owned()],
+        claims: Vec::new(),
+    }
+}
+
+/// Boots one machine for each file system, prints the matrix, and keeps it.
+pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Result<Exit> {
+    let began = Instant::now();
+    let filesystems = filesystem::select(&arguments.fs)?;
+    let lab = Lab::open(ctx, Variant::Base, choice)?;
+    let claims = catalogue::load(&lab.artifacts.claims)?;
+    let claims = catalogue::select(claims, &arguments.claims)?;
+    let benches = images::benches(&claims, &[BLOCK_SIZE]);
+    let masters = tempfile::tempdir().context("making a directory for images")?;
+    make_images(&lab, &benches, masters.path())?;
+
+    let total = filesystems.len()
+        * benches
+            .iter()
+            .map(|bench| bench.claims.len())
+            .sum::<usize>();
+    let step = ctx.ui.counted(
+        "Claims",
+        format!("{} on {} file systems", claims.len(), filesystems.len()),
+        u64::try_from(total)?,
+    );
+    let on_event = |event: &Event| {
+        if is_result(event) {
+            step.tick();
+        }
+    };
+    let outcomes = side_by_side(filesystems.clone(), lab.at_once(), |fs| {
+        try_claims(&lab, &fs, &benches, masters.path(), &on_event)
+    });
+    let outcomes: Vec<_> = outcomes.into_iter().collect::<Result<_>>()?;
+    step.done(format_args!(
+        "{} on {} file systems",
+        claims.len(),
+        filesystems.len()
+    ));
+
+    let comparison = tabulate(&lab, &claims, &outcomes);
+    lab.dir.write("compare.json", &comparison.to_json()?)?;
+    let results = Results {
+        tests: filesystems
+            .iter()
+            .zip(&outcomes)
+            .flat_map(|(fs, outcome)| judge(ctx, fs, &claims, outcome))
+            .collect(),
+        splats: outcomes.iter().map(|outcome| outcome.splats).sum(),
+        time: began.elapsed(),
+        kernel: comparison.kernel.clone(),
+        variant: Variant::Base.name(),
+    };
+    results.write(&lab.dir)?;
+    print!("{}", comparison.table());
+    let exit = say_what_is_wrong(ctx, &results, &outcomes);
+    hint(&lab, exit);
+    Ok(exit)
+}
+
+/// Makes the images that the machines get copies of.
+pub(crate) fn make_images(lab: &Lab<'_>, benches: &[Bench], dir: &Path) -> Result<()> {
+    benches.iter().try_for_each(|bench| {
+        let image = dir.join(format!("{}.img", bench.name()));
+        images::prepare(&lab.artifacts.claims, bench, &image)
+    })
+}
+
+/// Whether an event is the result line of a claim.
+pub(crate) fn is_result(event: &Event) -> bool {
+    matches!(event, Event::Line { text, .. } if text.starts_with("ok ") || text.starts_with("not ok "))
+}
+
+/// Tries the claims on one file system, in one machine. Its images stay if something is wrong.
+pub(crate) fn try_claims(
+    lab: &Lab<'_>,
+    fs: &FileSystem,
+    benches: &[Bench],
+    masters: &Path,
+    on_event: &dyn Fn(&Event),
+) -> Result<VmOutcome> {
+    let images = lab.dir.path().join(fs.name).join("images");
+    std::fs::create_dir_all(&images).with_context(|| format!("creating {}", images.display()))?;
+    let mut disks = Vec::new();
+    for bench in benches {
+        let name = format!("{}.img", bench.name());
+        images::copy(&masters.join(&name), &images.join(&name))?;
+        disks.push(bench.disk(images.join(&name)));
+    }
+    let boot = Boot {
+        name: fs.name.to_owned(),
+        disks,
+        steps: plan::claims(fs, benches, lab.slowdown()),
+        append: Vec::new(),
+        seconds: SECONDS,
+    };
+    let report = lab.boot(boot, &mut |event| on_event(event))?;
+    let outcome = VmOutcome::of_claims(fs.name, &report, benches, &images)?;
+    if outcome.troubles.is_empty() {
+        std::fs::remove_dir_all(&images).context("removing images")?;
+    }
+    Ok(outcome)
+}
+
+fn tabulate(lab: &Lab<'_>, claims: &[Claim], outcomes: &[VmOutcome]) -> Comparison {
+    let kernel = outcomes
+        .iter()
+        .map(|outcome| outcome.release.as_str())
+        .find(|release| !release.is_empty())
+        .unwrap_or(&lab.artifacts.kernel_release);
+    let mut comparison = Comparison::new(kernel, &lab.accel, claims);
+    for outcome in outcomes {
+        comparison.filesystems.push(outcome.name.clone());
+        for result in &outcome.results {
+            comparison.enter(&outcome.name, &result.claim, &result.finding);
+        }
+    }
+    comparison
+}
+
+/// Turns the findings in one machine into tests. On a foreign file system a verdict is a fact and
+/// the test is that there is one; on ours it must be as designed. A claim that could not be tried
+/// is excused only where the design says so, or in a kernel of the user's that may lack something.
+pub(crate) fn judge(
+    ctx: &Context,
+    fs: &FileSystem,
+    claims: &[Claim],
+    outcome: &VmOutcome,
+) -> Vec<TestResult> {
+    let own_kernel = ctx.options.kdir.is_some();
+    let mut tests: Vec<_> = outcome
+        .results
+        .iter()
+        .filter_map(|result| {
+            let claim = claims.iter().find(|claim| claim.id == result.claim)?;
+            let finding = &result.finding;
+            let skipped = || Status::Skipped(finding.detail.clone());
+            let status = match (fs.policy, finding.verdict) {
+                (_, Verdict::NotRun) => Status::Failed(finding.detail.clone()),
+                (Some(policy), verdict) if claim.accepts(policy, verdict) => Status::Passed,
+                (None, Verdict::Skip) => skipped(),
+                (Some(_), Verdict::Skip) if own_kernel => skipped(),
+                (None, _) => Status::Passed,
+                (Some(policy), verdict) => Status::Failed(format!(
+                    "{verdict}, expected {}: {}",
+                    claim.expected(policy),
+                    finding.detail
+                )),
+            };
+            Some(TestResult {
+                suite: outcome.name.clone(),
+                name: format!("{}.{} on {}", claim.id, claim.name, result.bench),
+                status,
+                time: Duration::from_millis(finding.ms),
+                detail: format!("{}: {}", finding.verdict, finding.detail),
+            })
+        })
+        .collect();
+    tests.push(machine_test(outcome));
+    tests
+}
+
+/// The test that a machine as a whole went well.
+pub(crate) fn machine_test(outcome: &VmOutcome) -> TestResult {
+    let troubles: Vec<_> = outcome
+        .troubles
+        .iter()
+        .map(|trouble| trouble.what.as_str())
+        .collect();
+    TestResult {
+        suite: outcome.name.clone(),
+        name: "machine, images and steps".to_owned(),
+        status: if troubles.is_empty() {
+            Status::Passed
+        } else {
+            let console = outcome.console.display();
+            Status::Failed(format!("{}\nconsole: {console}", troubles.join("\n")))
+        },
+        time: Duration::from_secs_f64(outcome.seconds),
+        detail: String::new(),
+    }
+}
+
+/// Says on stderr what is not as it should be, and settles the exit status.
+fn say_what_is_wrong(ctx: &Context, results: &Results, outcomes: &[VmOutcome]) -> Exit {
+    for test in &results.tests {
+        if let Status::Failed(why) = &test.status {
+            ctx.ui
+                .say("FAIL", format_args!("{} {}: {why}", test.suite, test.name));
+        }
+    }
+    let (passed, failed, skipped) = results.counts();
+    ctx.ui.say(
+        "Summary",
+        format_args!("{passed} as designed, {failed} not, {skipped} skipped"),
+    );
+    let claims_failed = (failed > 0).then_some(Exit::Failed);
+    let nothing = (passed + failed == outcomes.len() && skipped > 0).then_some(Exit::NothingRan);
+    let troubles = outcomes.iter().flat_map(|outcome| &outcome.troubles);
+    worst(
+        troubles
+            .map(|trouble| trouble.exit)
+            .chain(claims_failed)
+            .chain(nothing),
+    )
+}
+
+fn hint(lab: &Lab<'_>, exit: Exit) {
+    let say = |verb, text: String| lab.ctx.ui.say(verb, text);
+    let latest = lab.ctx.results().join("latest");
+    let latest = latest
+        .strip_prefix(&lab.ctx.repo)
+        .unwrap_or(&latest)
+        .display()
+        .to_string();
+    say(
+        "Files",
+        format!("{latest}/ (compare.json, junit.xml, one console.log for each machine)"),
+    );
+    if exit == Exit::Passed {
+        say(
+            "Next",
+            "cargo xtask explain T21 · cargo xtask shell · make test".to_owned(),
+        );
+    }
+}

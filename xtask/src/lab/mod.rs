@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The lab: boots kernels, tries claims on file systems, judges.
+
+mod accel;
+mod boot;
+mod catalogue;
+mod compare;
+mod explain;
+mod filesystem;
+mod images;
+mod matrix;
+mod outcome;
+mod plan;
+mod report;
+mod results;
+mod rundir;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use anyhow::Result;
+use clap::Subcommand;
+
+/// The verbs of the lab.
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Try the claims on stock ext2 and on cohfs with each of its policies, and compare
+    Run {
+        #[command(flatten)]
+        machine: Machine,
+    },
+    /// Compare the file systems and the claims of your choice
+    Compare {
+        #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
+        what: compare::Arguments,
+    },
+    /// List the claims
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a claim promises, what it needs, and what each policy makes of it
+    Explain {
+        /// Its id, such as T21
+        id: String,
+    },
+    /// Print the matrix of an earlier run again
+    Report {
+        /// The run's name, a directory of target/lab/runs [default: the latest]
+        run: Option<String>,
+    },
+}
+
+/// What every verb that boots takes.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Machine {
+    /// What runs the guest's instructions
+    #[arg(long, env = "COHFS_ACCEL", default_value = "auto")]
+    accel: accel::Choice,
+}
+
+/// Does what a verb asks for.
+pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
+    match verb {
+        Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::everything()),
+        Verb::Compare { machine, what } => compare::run(ctx, machine.accel, &what),
+        Verb::List { json } => explain::list(ctx, json),
+        Verb::Explain { id } => explain::explain(ctx, &id),
+        Verb::Report { run } => report::run(ctx, run.as_deref()),
+    }
+}

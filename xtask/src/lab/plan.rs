@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a machine does to try claims on a file system, step by step.
+
+use super::boot::{BUSYBOX, CLAIMS, MODULE};
+use super::filesystem::FileSystem;
+use super::images::Bench;
+use qemu_runner::{Action, Expect, Step};
+
+/// Seconds that a claim may take, on a fast machine.
+const CLAIM_SECONDS: u32 = 10;
+
+/// The steps that try every claim of `benches` on `fs`. Afterwards stock ext2 reads the same
+/// disks, so that what the two saw can be compared.
+pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if fs.policy.is_some() {
+        steps.push(insmod());
+    }
+    for bench in benches {
+        let (name, dir) = (bench.name(), bench.mount_point());
+        steps.push(mount(&name, &name, fs, &dir, false));
+    }
+    for bench in benches {
+        steps.push(run_claims(bench, slowdown));
+    }
+    if !fs.coherent {
+        // What such a cache holds is for the claims to say; here it is the disk that counts.
+        steps.push(drop_caches());
+    }
+    for bench in benches {
+        steps.push(digest(&digest_step(bench), &bench.mount_point()));
+    }
+    for bench in benches {
+        steps.push(umount(&bench.name(), &bench.mount_point()));
+    }
+    if fs.policy.is_some() {
+        steps.push(rmmod());
+    }
+    for bench in benches {
+        let name = format!("{} with ext2", bench.name());
+        let dir = format!("/mnt/ext2-{}", bench.name());
+        let ext2 = super::filesystem::ALL[0];
+        steps.push(mount(&name, &bench.name(), &ext2, &dir, true));
+        steps.push(digest(&digest_again_step(bench), &dir));
+        steps.push(umount(&name, &dir));
+    }
+    steps
+}
+
+/// The name of the step that runs a bench's claims.
+pub(crate) fn claims_step(bench: &Bench) -> String {
+    format!("claims on {}", bench.name())
+}
+
+/// The name of the step in which the file system says what the files hold.
+pub(crate) fn digest_step(bench: &Bench) -> String {
+    format!("digest of {}", bench.name())
+}
+
+/// The name of the step in which stock ext2 does.
+pub(crate) fn digest_again_step(bench: &Bench) -> String {
+    format!("digest of {} by ext2", bench.name())
+}
+
+fn run_claims(bench: &Bench, slowdown: u32) -> Step {
+    let timeout = CLAIM_SECONDS * slowdown;
+    let mut argv = [CLAIMS, "run", "--dir", &bench.mount_point(), "--timeout"]
+        .map(str::to_owned)
+        .to_vec();
+    argv.push(timeout.to_string());
+    for id in &bench.claims {
+        argv.extend(["--claim".to_owned(), id.clone()]);
+    }
+    let claims = u64::try_from(bench.claims.len()).unwrap_or(u64::MAX);
+    let run = Action::Run {
+        argv,
+        timeout: u64::from(timeout).saturating_mul(claims.max(2)),
+    };
+    // A claim that is not kept is a finding, not a failure of the step; neither are skips.
+    Step::optional(claims_step(bench), run).expecting(Expect::Exit(vec![0, 1, 4]))
+}
+
+/// Loads the module.
+pub(crate) fn insmod() -> Step {
+    Step::new(
+        "insmod",
+        Action::Insmod {
+            path: MODULE.to_owned(),
+            params: String::new(),
+        },
+    )
+}
+
+/// Unloads the module.
+pub(crate) fn rmmod() -> Step {
+    Step::optional(
+        "rmmod",
+        Action::Rmmod {
+            name: "cohfs".to_owned(),
+        },
+    )
+}
+
+/// Has the kernel write what is dirty and forget what is clean.
+fn drop_caches() -> Step {
+    let script = "sync && echo 3 > /proc/sys/vm/drop_caches";
+    let run = Action::Run {
+        argv: [BUSYBOX, "sh", "-c", script].map(str::to_owned).to_vec(),
+        timeout: 120,
+    };
+    Step::optional("drop caches", run)
+}
+
+/// Mounts the disk `serial`; without it nothing else makes sense.
+pub(crate) fn mount(name: &str, serial: &str, fs: &FileSystem, dir: &str, read_only: bool) -> Step {
+    Step::new(
+        format!("mount {name}"),
+        Action::Mount {
+            source: serial.to_owned(),
+            fstype: fs.fstype.to_owned(),
+            dir: dir.to_owned(),
+            options: fs.options.to_owned(),
+            read_only,
+        },
+    )
+}
+
+/// Unmounts.
+pub(crate) fn umount(name: &str, dir: &str) -> Step {
+    Step::optional(
+        format!("umount {name}"),
+        Action::Umount {
+            dir: dir.to_owned(),
+        },
+    )
+}
+
+/// Has the claims' program say what the files below `dir` hold.
+pub(crate) fn digest(name: &str, dir: &str) -> Step {
+    Step::optional(
+        name,
+        Action::Run {
+            argv: [CLAIMS, "digest", "--dir", dir].map(str::to_owned).to_vec(),
+            timeout: 120,
+        },
+    )
+}

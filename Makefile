@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Two things in one file:
+#
+#   make run | test | compare | shell | doctor
+#       the lab: everything that is missing is installed, fetched and built first.
+#
+#   make KDIR=/path/to/built/kernel
+#       cohfs.ko alone, in this directory, with make and the compilers of that kernel;
+#       then `make KDIR=... modules_install`.
+#
+# The kernel's build system reads Kbuild, not this file.
+
+.DEFAULT_GOAL := modules
+
+LAB := run test compare shell doctor setup paths list report check tidy
+.PHONY: $(LAB) modules modules_install clean help bootstrap
+
+help:
+	@echo 'make run              compare cohfs with stock ext2 in a virtual machine'
+	@echo 'make test             everything that is tested'
+	@echo 'make compare          the claims on more file systems'
+	@echo 'make shell            a prompt in the virtual machine'
+	@echo 'make doctor           what this machine lacks'
+	@echo 'make KDIR=DIR         build cohfs.ko for the built kernel in DIR'
+	@echo 'make clean            remove what was built'
+	@echo 'Options go to ARGS=, as in: make test ARGS="T21 --variant base"'
+
+# --- The lab ---------------------------------------------------------------------------
+
+# cargo does not pass on make's job server: with these variables the kernel would build
+# with one job.
+$(LAB): bootstrap
+	@env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cargo xtask $@ $(ARGS)
+
+# The lab is a Rust program: it takes a C compiler to link before it can install anything.
+bootstrap:
+	@command -v cargo >/dev/null || { \
+		echo 'error: no cargo. Install Rust with rustup, or put ~/.cargo/bin on the PATH.' >&2; \
+		exit 69; }
+	@test -n "$$(command -v cc)" -a -e /usr/include/stdlib.h || { \
+		echo '       Setup  apt-get install --no-install-recommends gcc libc6-dev' >&2; \
+		if test "$$(id -u)" = 0; then sudo=; else sudo='sudo -n'; fi; \
+		{ $$sudo apt-get -q update && \
+		  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
+			--no-install-recommends gcc libc6-dev; } >&2 || { \
+			echo 'error: no C compiler. Run that command as root, then try again.' >&2; \
+			exit 69; }; }
+
+# --- The module alone ------------------------------------------------------------------
+
+ifneq ($(filter-out $(LAB) help bootstrap,$(or $(MAKECMDGOALS),modules)),)
+
+# What a tree was built with is in its configuration.
+ifneq ($(KDIR),)
+conf := $(KDIR)/include/config/auto.conf
+option = $(strip $(shell sed -n 's/^$(1)=//p' $(conf) 2>/dev/null))
+
+# The same C compiler: LLVM=-19 for a tree built with clang 19, unless you know better.
+ifeq ($(LLVM)$(origin CC),default)
+ifeq ($(call option,CONFIG_CC_IS_CLANG),y)
+clang-release := $(shell echo $$(( $(call option,CONFIG_CLANG_VERSION) / 10000 )))
+LLVM := $(if $(shell command -v clang-$(clang-release)),-$(clang-release),1)
+endif
+endif
+
+# The same Rust compiler: the first that says it is, and what lies beside it.
+ifeq ($(RUSTC),)
+rustc-text := $(call option,CONFIG_RUSTC_VERSION_TEXT)
+RUSTC := $(shell for rustc in $$(command -v rustc) /usr/bin/rustc; do \
+		if test "$$($$rustc --version 2>/dev/null)" = '$(rustc-text)'; then \
+			echo $$rustc; break; fi; done)
+endif
+cache := $(or $(COHFS_CACHE_DIR),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/cohfs),$(HOME)/.cache/cohfs)
+BINDGEN ?= $(firstword $(wildcard $(cache)/tools/bin/bindgen) bindgen)
+ifeq ($(LIBCLANG_PATH),)
+libclang := $(wildcard /usr/lib/llvm$(or $(filter -%,$(LLVM)),-19)/lib)
+export LIBCLANG_PATH := $(libclang)
+endif
+endif
+
+kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(if $(LLVM),LLVM=$(LLVM)) \
+	$(if $(filter-out default,$(origin CC)),CC='$(CC)') \
+	RUSTC='$(RUSTC)' BINDGEN='$(BINDGEN)' CLIPPY_DRIVER='$(dir $(RUSTC))clippy-driver'
+
+.PHONY: kdir-is-sound
+kdir-is-sound:
+	@test -n '$(KDIR)' || { \
+		echo 'error: which kernel? make KDIR=/path/to/built/kernel builds cohfs.ko for it;' >&2; \
+		echo '       make run and make test get a kernel of their own. See make help.' >&2; \
+		exit 2; }
+	@test -e '$(conf)' || { \
+		echo 'error: $(KDIR) is not the build directory of a configured kernel' >&2; \
+		echo '       ($(conf) does not exist)' >&2; exit 69; }
+	@test '$(call option,CONFIG_RUST)' = y || { \
+		echo 'error: the kernel in $(KDIR) was configured without CONFIG_RUST=y;' >&2; \
+		echo '       qemu/config/base.config shows what cohfs needs' >&2; exit 69; }
+	@test -e '$(KDIR)/rust/libkernel.rmeta' -a -e '$(KDIR)/Module.symvers' || { \
+		echo 'error: $(KDIR) holds no built kernel: rust/libkernel.rmeta or' >&2; \
+		echo '       Module.symvers is missing' >&2; exit 69; }
+	@test -n '$(RUSTC)' || { \
+		echo 'error: the kernel in $(KDIR) was built with $(rustc-text):' >&2; \
+		echo '       that compiler is not on the PATH; name it with RUSTC=' >&2; exit 69; }
+
+modules: kdir-is-sound
+	$(kbuild) modules
+
+modules_install: kdir-is-sound
+	$(kbuild) modules_install
+
+clean:
+	$(if $(wildcard $(conf)),$(kbuild) clean)
+	rm -rf target/module target/guest target/lab
+
+endif

@@ -311,15 +311,18 @@ impl Guest {
                     taint: 0,
                 });
             }
-            Event::Line { text, .. } => {
-                if let Some(step) = self.steps.last_mut() {
+            Event::Line { step, text } => {
+                if let Some(step) = self.step(&step) {
                     step.lines.push(text);
                 }
             }
             Event::End {
-                outcome, ms, taint, ..
+                step,
+                outcome,
+                ms,
+                taint,
             } => {
-                if let Some(step) = self.steps.last_mut() {
+                if let Some(step) = self.step(&step) {
                     step.outcome = Some(outcome);
                     step.ms = ms;
                     step.taint = taint;
@@ -332,6 +335,11 @@ impl Guest {
             } if nonce == job.nonce => self.bye = Some((taint, complete)),
             Event::Hello { .. } | Event::Bye { .. } | Event::Beat { .. } => {}
         }
+    }
+
+    /// The step of that name that began last.
+    fn step(&mut self, name: &str) -> Option<&mut StepReport> {
+        self.steps.iter_mut().rev().find(|step| step.name == name)
     }
 
     /// Judges a machine that has ended by itself.
@@ -386,7 +394,7 @@ impl Guest {
             )
         });
         Report {
-            complete: complete && self.steps.len() == job.steps.len(),
+            complete: complete && self.steps.len() == job.reports(),
             end,
             splats: self.splats.clone(),
             steps: self.steps.clone(),

@@ -44,6 +44,7 @@ impl<T> From<std::result::Result<T, Errno>> for Result {
 
 /// Runs a step and tells the host how it went.
 pub(crate) fn run(step: &Step, port: &Port) -> Outcome {
+    report::mark(&format!("step {}", step.name));
     port.say(&Event::Begin {
         step: step.name.clone(),
     });
@@ -54,7 +55,7 @@ pub(crate) fn run(step: &Step, port: &Port) -> Outcome {
             text,
         })
     };
-    let outcome = judge(&step.expect, act(&step.action, &line));
+    let outcome = judge(&step.expect, act(&step.action, port, &line));
     port.say(&Event::End {
         step: step.name.clone(),
         outcome: outcome.clone(),
@@ -105,7 +106,7 @@ fn name_of(errno: Errno) -> String {
     }
 }
 
-fn act(action: &Action, line: &dyn Fn(String)) -> Result {
+fn act(action: &Action, port: &Port, line: &dyn Fn(String)) -> Result {
     match action {
         Action::Insmod { path, params } => insmod(path, params),
         Action::Rmmod { name } => rmmod(name),
@@ -130,7 +131,8 @@ fn act(action: &Action, line: &dyn Fn(String)) -> Result {
             Err(error) => Result::Other(format!("{path}: {error}")),
         },
         Action::Kmemleak => kmemleak(line),
-        Action::Repeat { times, steps } => repeat(*times, steps, line),
+        Action::Together { lanes } => together(lanes, port),
+        Action::Repeat { times, steps } => repeat(*times, steps, port, line),
     }
 }
 
@@ -206,7 +208,7 @@ fn program(argv: &[String], timeout: Duration, line: &dyn Fn(String)) -> Result 
                 if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                     let _ = kill_process_group(group, Signal::KILL);
                 }
-                let _ = child.wait();
+                // A task that sleeps in the kernel may not die; that is for the host to see.
                 return Result::Other(format!("{program}: killed after {} s", timeout.as_secs()));
             }
         }
@@ -223,24 +225,28 @@ fn program(argv: &[String], timeout: Duration, line: &dyn Fn(String)) -> Result 
 /// Looks for leaks twice: a block whose only pointer was in a register the first time is not one.
 fn kmemleak(line: &dyn Fn(String)) -> Result {
     const PATH: &str = "/sys/kernel/debug/kmemleak";
-    if fs::write(PATH, "scan").is_err() {
-        line("kmemleak is not there or is off".to_owned());
-        return Result::Done;
-    }
-    thread::sleep(Duration::from_secs(6)); // A block counts as lost when it is 5 s old.
-    let _ = fs::write(PATH, "scan");
-    let text = fs::read_to_string(PATH).unwrap_or_default();
-    text.lines().for_each(|text| line(text.to_owned()));
-    match text.matches("unreferenced object").count() {
-        0 => Result::Done,
-        count => Result::Other(format!("{count} leaked")),
+    let scan = || fs::write(PATH, "scan");
+    let scanned = scan().and_then(|()| {
+        thread::sleep(Duration::from_secs(6)); // A block counts as lost when it is 5 s old.
+        scan()?;
+        fs::read_to_string(PATH)
+    });
+    match scanned {
+        Ok(text) => {
+            text.lines().for_each(|text| line(text.to_owned()));
+            match text.matches("unreferenced object").count() {
+                0 => Result::Done,
+                count => Result::Other(format!("{count} leaked")),
+            }
+        }
+        Err(error) => Result::Other(format!("cannot look for leaks: {PATH}: {error}")),
     }
 }
 
-fn repeat(times: u32, steps: &[Step], line: &dyn Fn(String)) -> Result {
+fn repeat(times: u32, steps: &[Step], port: &Port, line: &dyn Fn(String)) -> Result {
     for round in 1..=times {
         for step in steps {
-            if let Outcome::Failed(why) = judge(&step.expect, act(&step.action, line)) {
+            if let Outcome::Failed(why) = judge(&step.expect, act(&step.action, port, line)) {
                 return Result::Other(format!("round {round}, {}: {why}", step.name));
             }
         }
@@ -248,16 +254,16 @@ fn repeat(times: u32, steps: &[Step], line: &dyn Fn(String)) -> Result {
     Result::Done
 }
 
-/// Unmounts everything below `/mnt`, the last mounted first, so that images are clean.
-pub(crate) fn unmount_all() {
+/// Unmounts everything below `/mnt`, the last mounted first, so that images are clean. False if
+/// something stayed.
+pub(crate) fn unmount_all() -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    for dir in mounts
-        .lines()
-        .rev()
-        .filter_map(|line| line.split(' ').nth(1))
-    {
-        if dir.starts_with("/mnt") && unmount(dir, UnmountFlags::empty()).is_err() {
-            println!("lab-init: cannot unmount {dir}");
+    let below = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
+    below.filter(|dir| dir.starts_with("/mnt")).fold(true, |all, dir| {
+        let result = unmount(dir, UnmountFlags::empty());
+        if let Err(error) = result {
+            println!("lab-init: cannot unmount {dir}: {error}");
         }
-    }
+        all && result.is_ok()
+    })
 }

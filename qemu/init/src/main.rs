@@ -45,6 +45,8 @@ fn prepare() {
             println!("lab-init: cannot mount {fstype} on {dir}: {error}");
         }
     }
+    // From here on the console shows what the kernel says at any level but debug.
+    let _ = fs::write("/proc/sys/kernel/printk", "7");
     // SAFETY: No other thread runs yet.
     unsafe { std::env::set_var("PATH", "/bin:/sbin:/usr/bin:/usr/sbin") };
 }
@@ -73,10 +75,12 @@ fn run(job: &Job, port: &Port) {
         let outcome = action::run(step, port);
         outcome == Outcome::AsExpected || !step.required
     });
-    action::unmount_all();
+    report::mark("end");
+    let unmounted = action::unmount_all();
+    rustix::fs::sync();
     port.say(&Event::Bye {
         nonce: job.nonce.clone(),
         taint: report::taint(),
-        complete,
+        complete: complete && unmounted,
     });
 }

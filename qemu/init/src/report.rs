@@ -4,11 +4,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, atomic::{AtomicBool, Ordering}};
 use std::thread;
 use std::time::Duration;
 
 use lab_proto::Event;
+
+/// Set before the last event, so that no heartbeat follows it.
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// The second serial port.
 #[derive(Clone)]
@@ -36,6 +39,10 @@ impl Port {
         };
         line.push(b'\n');
         let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
+        if QUIET.load(Ordering::Relaxed) {
+            return;
+        }
+        QUIET.store(matches!(event, Event::Bye { .. }), Ordering::Relaxed);
         if let Err(error) = port.write_all(&line) {
             println!("lab-init: second serial port: {error}");
         }
@@ -73,4 +80,9 @@ pub(crate) fn uptime() -> f64 {
 pub(crate) fn taint() -> u64 {
     let text = fs::read_to_string("/proc/sys/kernel/tainted").unwrap_or_default();
     text.trim().parse().unwrap_or(u64::MAX)
+}
+
+/// Leaves a mark in the kernel's log, so that what comes next there can be told to belong to `what`.
+pub(crate) fn mark(what: &str) {
+    let _ = fs::write("/dev/kmsg", format!("<6>lab: {what}\n"));
 }

@@ -34,6 +34,21 @@ pub struct Step {
     pub required: bool,
 }
 
+impl Job {
+    /// How many steps report if all goes well: also those in lanes, but not those of a repetition.
+    pub fn reports(&self) -> usize {
+        count(&self.steps)
+    }
+}
+
+fn count(steps: &[Step]) -> usize {
+    let inner = |step: &Step| match &step.action {
+        Action::Together { lanes } => lanes.iter().map(|lane| count(lane)).sum(),
+        _ => 0,
+    };
+    steps.iter().map(|step| 1 + inner(step)).sum()
+}
+
 impl Step {
     /// A step that must succeed, or the job ends.
     pub fn new(name: impl Into<String>, action: Action) -> Self {
@@ -124,9 +139,14 @@ pub enum Action {
         /// What to write.
         text: String,
     },
-    /// Scans for leaked memory; each line is a leak, and one is a failure. Skipped by kernels
-    /// without kmemleak, which say so in a line.
+    /// Scans for leaked memory; one leak is a failure, and so is a kernel that cannot look.
     Kmemleak,
+    /// Runs lanes of steps side by side: the steps of a lane in order, up to one that is required
+    /// and fails, which is a failure of the whole. Their events mix; each has the step's name.
+    Together {
+        /// The lanes.
+        lanes: Vec<Vec<Step>>,
+    },
     /// Runs steps many times. Only the first failure is told.
     Repeat {
         /// How often.
@@ -187,13 +207,13 @@ pub enum Event {
         /// Seconds since the kernel started.
         uptime: f64,
     },
-    /// The job is over, everything is unmounted, and the machine is about to power off.
+    /// The job is over and everything is on disk; the machine powers off. Nothing comes after it.
     Bye {
         /// Of the job.
         nonce: String,
         /// `/proc/sys/kernel/tainted` at the end.
         taint: u64,
-        /// Whether every step was run.
+        /// Whether every step was run, and everything was unmounted.
         complete: bool,
     },
 }

@@ -40,9 +40,12 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
     }
 }
 
+/// Stock ext2: the measure of what is on a disk.
+pub(crate) const EXT2: FileSystem = foreign("ext2");
+
 /// Everything that can be asked for.
 pub(crate) const ALL: [FileSystem; 5] = [
-    foreign("ext2"),
+    EXT2,
     foreign("ext4"),
     ours("cohfs-none", "coherency=none", "none"),
     ours("cohfs-seed", "coherency=seed", "seed"),

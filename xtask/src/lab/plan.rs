@@ -3,6 +3,7 @@
 //! What a machine does to try claims on a file system, step by step.
 
 use super::boot::{BUSYBOX, CLAIMS, MODULE};
+use super::catalogue::DiskKind;
 use super::filesystem::FileSystem;
 use super::images::Bench;
 use qemu_runner::{Action, Expect, Step};
@@ -12,40 +13,55 @@ const CLAIM_SECONDS: u32 = 10;
 
 /// The steps that try every claim of `benches` on `fs`. Afterwards stock ext2 reads the same
 /// disks, so that what the two saw can be compared.
+///
+/// Slow disks are worked on side by side: nearly all of their time is waiting. Fast ones take
+/// turns, for the claims on them want the processors.
 pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<Step> {
     let mut steps = Vec::new();
     if fs.policy.is_some() {
         steps.push(insmod());
     }
-    for bench in benches {
+    steps.push(together("claims", benches, |bench| {
         let (name, dir) = (bench.name(), bench.mount_point());
-        steps.push(mount(&name, &name, fs, &dir, false));
-    }
-    for bench in benches {
-        steps.push(run_claims(bench, slowdown));
-    }
+        vec![
+            mount(&name, &name, fs, &dir, false),
+            run_claims(bench, slowdown),
+        ]
+    }));
     if !fs.coherent {
         // What such a cache holds is for the claims to say; here it is the disk that counts.
         steps.push(drop_caches());
     }
-    for bench in benches {
-        steps.push(digest(&digest_step(bench), &bench.mount_point()));
-    }
-    for bench in benches {
-        steps.push(umount(&bench.name(), &bench.mount_point()));
-    }
+    steps.push(together("digests", benches, |bench| {
+        let dir = bench.mount_point();
+        vec![
+            digest(&digest_step(bench), &dir),
+            umount(&bench.name(), &dir),
+        ]
+    }));
     if fs.policy.is_some() {
         steps.push(rmmod());
     }
-    for bench in benches {
+    steps.push(together("digests by ext2", benches, |bench| {
         let name = format!("{} with ext2", bench.name());
         let dir = format!("/mnt/ext2-{}", bench.name());
-        let ext2 = super::filesystem::ALL[0];
-        steps.push(mount(&name, &bench.name(), &ext2, &dir, true));
-        steps.push(digest(&digest_again_step(bench), &dir));
-        steps.push(umount(&name, &dir));
-    }
+        vec![
+            mount(&name, &bench.name(), &super::filesystem::EXT2, &dir, true),
+            digest(&digest_again_step(bench), &dir),
+            umount(&name, &dir),
+        ]
+    }));
     steps
+}
+
+/// One lane for each slow disk, and one for all that are not.
+fn together(name: &str, benches: &[Bench], steps: impl Fn(&Bench) -> Vec<Step>) -> Step {
+    let (fast, slow): (Vec<_>, Vec<_>) = benches
+        .iter()
+        .partition(|bench| bench.kind == DiskKind::Plain);
+    let mut lanes: Vec<_> = slow.into_iter().map(&steps).collect();
+    lanes.push(fast.into_iter().flat_map(&steps).collect());
+    Step::new(name, Action::Together { lanes })
 }
 
 /// The name of the step that runs a bench's claims.

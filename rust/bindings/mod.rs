@@ -10,6 +10,8 @@
 
 #![allow(
     clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
     dead_code,
     improper_ctypes,
     missing_docs,

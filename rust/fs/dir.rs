@@ -23,6 +23,7 @@ use crate::{
         Corrupt,
         FileBlock,
         Ino,
+        InodeFault,
         Kind, //
     },
     vfs::{
@@ -36,6 +37,10 @@ use crate::{
     },
 };
 use kernel::{
+    num::casts::{
+        u32_as_usize,
+        usize_as_u64, //
+    },
     prelude::*,
     sync::aref::ARef, //
 };
@@ -49,8 +54,7 @@ impl inode_ops::Operations for Dir {
 
     fn lookup(dir: &Inode, dentry: &Dentry) -> Result<Option<ARef<Inode>>> {
         let name = dentry.name();
-        // CAST: `usize` has 64 bits.
-        if name.len() > NAME_LEN as usize {
+        if name.len() > u32_as_usize(NAME_LEN) {
             return Err(ENAMETOOLONG);
         }
         let Some(ino) = find(dir, name)? else {
@@ -132,8 +136,8 @@ impl file_ops::Operations for Dir {
             read_block(dir, pos >> bits, &mut buffer)?;
             for entry in dir::entries(&buffer, &sb.data().disk, disk_ino(dir)?) {
                 let entry = entry.map_err(|found| error::corrupt(sb, &found))?;
-                // CAST: `usize` has 64 bits. OVERFLOW: An offset in a block of a directory.
-                let at = start + entry.offset as u64;
+                // OVERFLOW: An offset in a block of a directory.
+                let at = start + usize_as_u64(entry.offset);
                 if at < pos {
                     continue;
                 }
@@ -142,7 +146,7 @@ impl file_ops::Operations for Dir {
                 if !context.emit(entry.name, ino, file_type(entry.kind)) {
                     return Ok(());
                 }
-                context.set_pos(position(start + entry.next_offset as u64)?);
+                context.set_pos(position(start + usize_as_u64(entry.next_offset))?);
             }
             // OVERFLOW: Below the size of the directory, a multiple of the block size.
             context.set_pos(position(start + (1 << bits))?);
@@ -182,7 +186,11 @@ fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
 fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
     let block = u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)?;
     let Some(first) = map::run(dir, block, 1)?.first else {
-        return Err(error::corrupt_in(dir, &Corrupt::BeyondMap(block)));
+        let found = Corrupt::Inode {
+            ino: disk_ino(dir)?,
+            fault: InodeFault::DirHole(dir.size()),
+        };
+        return Err(error::corrupt(dir.sb(), &found));
     };
     dir.sb().bread(u64::from(first.get()))?.copy_to(0, buffer)
 }

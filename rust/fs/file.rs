@@ -41,6 +41,10 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
+    num::casts::{
+        u32_as_usize,
+        usize_as_u64, //
+    },
     prelude::*,
     uaccess::UserPtr, //
 };
@@ -154,9 +158,8 @@ fn write_direct<'a>(
 fn check_alignment(inode: &Inode, pos: u64, len: usize, memory: usize) -> Result {
     let sb = inode.sb();
     let block_mask = u64::from(sb.logical_block_size().saturating_sub(1));
-    // CAST: `usize` has 64 bits.
-    let misplaced = (pos | len as u64) & block_mask != 0;
-    let misaligned = memory as u64 & u64::from(sb.dma_alignment_mask()) != 0;
+    let misplaced = (pos | usize_as_u64(len)) & block_mask != 0;
+    let misaligned = memory & u32_as_usize(sb.dma_alignment_mask()) != 0;
     if misplaced || misaligned {
         return Err(EINVAL);
     }

@@ -32,6 +32,7 @@ use crate::{
     },
 };
 use kernel::{
+    num::casts::u32_as_usize,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -81,8 +82,7 @@ fn locate(sb: &SuperBlock, ino: Ino) -> Result<(BufferHead, usize)> {
     let data = sb.data();
     let corrupt = |found: Corrupt| error::corrupt(sb, &found);
     let group = data.disk.inode_group(ino).map_err(corrupt)?;
-    // CAST: `usize` has 64 bits.
-    let desc = data.groups.get(group as usize).ok_or(EUCLEAN)?;
+    let desc = data.groups.get(u32_as_usize(group)).ok_or(EUCLEAN)?;
     let (block, offset) = data.disk.inode_location(ino, desc).map_err(corrupt)?;
     Ok((sb.bread(u64::from(block.get()))?, offset))
 }
@@ -108,10 +108,10 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
         },
         Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => {
             let [old, encoded, ..] = disk.block;
-            // CAST: The old form has 16 bits, as `ext2_iget` takes it.
-            let device = match old.get() {
-                0 => Device::from_new(encoded.get()),
-                old => Device::from_old(old as u16),
+            // The old form has 16 bits; `ext2_iget` takes no more either.
+            let device = match old.to_bytes() {
+                [0, 0, 0, 0] => Device::from_new(encoded.get()),
+                [low, high, ..] => Device::from_old(u16::from_le_bytes([low, high])),
             };
             new.set_special::<Attr>(disk.mode(), device);
         }

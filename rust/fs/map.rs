@@ -29,7 +29,10 @@ use crate::{
     },
 };
 use core::iter;
-use kernel::prelude::*;
+use kernel::{
+    num::casts::u32_as_usize,
+    prelude::*, //
+};
 
 /// Consecutive blocks of a file that lie one behind the other, or are all holes.
 #[derive(Clone, Copy)]
@@ -49,8 +52,7 @@ enum Pointers<'a> {
 impl Pointers<'_> {
     /// Returns the pointer with that index.
     fn get(&self, index: u32) -> Result<u32> {
-        // CAST: `usize` has 64 bits.
-        let index = index as usize;
+        let index = u32_as_usize(index);
         match self {
             Self::Inode(inode) => {
                 let pointer = inode.data().disk.block.get(index);
@@ -104,13 +106,13 @@ pub(super) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
         next = next.checked_add(1)?;
         pointers.get(next).ok()
     })
-    .take(max as usize - 1); // CAST: `usize` has 64 bits.
+    .take(u32_as_usize(max - 1));
     if first.get() == 0 {
         let holes = rest.take_while(|&pointer| pointer == 0).count();
         return Ok(Run {
             first: None,
-            // CAST: Less than `max`.
-            len: 1 + holes as u32,
+            // OVERFLOW: Less than `max`.
+            len: 1 + u32::try_from(holes)?,
         });
     }
     let mut len = run_length(rest, first, max);

@@ -35,6 +35,7 @@ use crate::{
 use core::fmt;
 use kernel::{
     new_mutex,
+    num::casts::arch::u64_as_usize,
     prelude::*,
     sync::{
         aref::ARef,
@@ -170,8 +171,7 @@ fn read_super_in(
     size: u32,
 ) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
     let block = ext2::SUPER_OFFSET >> size.trailing_zeros();
-    // CAST: Less than `size`.
-    let offset = (ext2::SUPER_OFFSET & u64::from(size - 1)) as usize;
+    let offset = u64_as_usize(ext2::SUPER_OFFSET & u64::from(size - 1));
     let buffer = sb
         .bread(block)
         .map_err(|error| refuse(sb, error, format_args!("cannot read the super block")))?;

@@ -91,8 +91,7 @@ impl State {
             ));
             return Err(EROFS);
         }
-        // CAST: The format has 32 bits for it; C truncates as well.
-        let now = real_seconds() as u32;
+        let now = now();
         if let Some(advice) = before.advice(now) {
             sb.warn(format_args!("{advice}"));
         }
@@ -138,8 +137,7 @@ impl State {
     pub(super) fn thaw(&self) -> Result {
         match &*self.writable.lock() {
             Some(writable) => {
-                // CAST: As in `begin_writing`.
-                let now = real_seconds() as u32;
+                let now = now();
                 self.change(|raw| writable.before.store_mounted(raw, now))?;
                 self.buffer.sync()
             }
@@ -148,8 +146,7 @@ impl State {
     }
 
     fn store_unmounted(&self, before: &ext2::SuperBlock) -> Result {
-        // CAST: As in `begin_writing`.
-        let now = real_seconds() as u32;
+        let now = now();
         self.change(|raw| before.store_unmounted(raw, now))?;
         self.buffer.sync()
     }
@@ -177,4 +174,9 @@ impl State {
             sb.err(format_args!("cannot mark it as damaged: {error:?}"));
         }
     }
+}
+
+/// Returns the time of day as the super block has it, which is until 2106.
+fn now() -> u32 {
+    u32::try_from(real_seconds()).unwrap_or(u32::MAX)
 }

@@ -18,7 +18,8 @@ use crate::{
         self,
         Corrupt,
         DiskBlock,
-        GroupDesc, //
+        GroupDesc,
+        Incompat, //
     },
     vfs::{
         debugfs,
@@ -29,6 +30,7 @@ use crate::{
     },
 };
 use kernel::{
+    num::casts::u32_as_usize,
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -40,6 +42,9 @@ use pin_init::pin_data;
 
 /// Greatest length of a name, in bytes.
 pub(super) const NAME_LEN: u32 = 255;
+
+/// Size of a group descriptor in bytes, as a shift.
+const DESC_BITS: u32 = 5;
 
 /// What is kept for each mount.
 #[pin_data]
@@ -80,8 +85,7 @@ impl Super {
         self.disk.check_data_run(first, len)?;
         let last = first.checked_add(len.saturating_sub(1)).unwrap_or(first);
         for group in self.disk.group_of(first)?..=self.disk.group_of(last)? {
-            // CAST: `usize` has 64 bits.
-            if let Some(desc) = self.groups.get(group as usize) {
+            if let Some(desc) = self.groups.get(u32_as_usize(group)) {
                 self.disk.check_against(first, len, desc)?;
             }
         }
@@ -127,7 +131,7 @@ impl super_ops::Operations for Cohfs {
         let free = sum(GroupDesc::free_blocks);
         let [a, b, c, d, e, f, g, h, rest @ ..] = disk.uuid();
         Ok(StatFs {
-            blocks: u64::from(disk.blocks_count()),
+            blocks: u64::from(disk.blocks_count()).saturating_sub(overhead(disk)),
             blocks_free: free,
             blocks_available: free.saturating_sub(u64::from(disk.reserved_blocks())),
             files: u64::from(disk.inodes_count()),
@@ -140,4 +144,26 @@ impl super_ops::Operations for Cohfs {
     fn show_options(sb: &SuperBlock, seq: &SeqFile) {
         sb.data().options().show(seq);
     }
+}
+
+/// Returns how many blocks the format itself takes, as `ext2_statfs` counts them.
+fn overhead(disk: &ext2::SuperBlock) -> u64 {
+    let bits = disk.block_bits();
+    let descs_bits = bits - DESC_BITS;
+    let descs_mask = (1 << descs_bits) - 1;
+    let desc_blocks = u64::from(disk.groups_count()).div_ceil(1 << descs_bits);
+    let inodes = u64::from(disk.inodes_per_group()) * u64::from(disk.inode_size());
+    // OVERFLOW: Sums of at most 2^32 blocks each, for at most 2^32 groups.
+    let in_each = 2 + (inodes >> bits);
+    let in_some = |group: u32| match (disk.has_incompat(Incompat::META_BG), disk.has_super(group)) {
+        (false, true) => 1 + desc_blocks,
+        (false, false) => 0,
+        // Each block of descriptors is in the first, the second and the last group it describes.
+        (true, copy) => {
+            u64::from(copy) + u64::from([0, 1, descs_mask].contains(&(group & descs_mask)))
+        }
+    };
+    (0..disk.groups_count()).fold(u64::from(disk.first_data_block()), |sum, group| {
+        sum + in_each + in_some(group)
+    })
 }

@@ -49,8 +49,8 @@ impl SetAttr<'_> {
     /// Returns the size in bytes that the file is to have, if it is to change.
     pub(crate) fn size(&self) -> Option<u64> {
         let asked = self.iattr.ia_valid & bindings::COHFS_CONST_ATTR_SIZE != 0;
-        // CAST: C refused negative sizes before.
-        asked.then_some(self.iattr.ia_size as u64)
+        // C refused negative sizes before.
+        asked.then_some(self.iattr.ia_size.unsigned_abs())
     }
 
     /// Checks that the caller may do it.

@@ -13,7 +13,10 @@ use core::{
     marker::PhantomData,
     slice, //
 };
-use kernel::types::Opaque;
+use kernel::{
+    num::casts::u32_as_usize,
+    types::Opaque, //
+};
 
 /// A name that cannot change while it is borrowed.
 ///
@@ -45,9 +48,8 @@ impl<T: FileSystem> Dentry<T> {
         // SAFETY: `name` points to `len` bytes, which do not change by the type invariants.
         unsafe {
             let name = &(*self.as_raw()).__bindgen_anon_1.d_name;
-            // CAST: At most `NAME_MAX`.
-            let len = name.__bindgen_anon_1.__bindgen_anon_1.len as usize;
-            slice::from_raw_parts(name.name, len)
+            let len = name.__bindgen_anon_1.__bindgen_anon_1.len;
+            slice::from_raw_parts(name.name, u32_as_usize(len))
         }
     }
 

@@ -11,6 +11,7 @@ use kernel::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileType(u8);
 
+// CAST: The constants are small.
 impl FileType {
     /// Not told; who wants to know calls `stat`.
     pub(crate) const UNKNOWN: Self = Self(bindings::DT_UNKNOWN as u8);

@@ -22,6 +22,7 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::{
     error::to_result,
+    num::casts::usize_as_u64,
     prelude::*, //
 };
 
@@ -121,10 +122,10 @@ impl<T: Operations> VTable<T> {
                 bindings::cohfs_folio_size(folio),
             )
         };
-        // CAST: An offset in a file, never negative.
-        let pos = pos as u64;
+        // An offset in a file is never negative.
+        let pos = pos.unsigned_abs();
         // A fault can make the whole folio writable (`finish_fault` in `mm/memory.c`).
-        let len = inode.size().saturating_sub(pos).min(len as u64); // CAST: `usize` has 64 bits.
+        let len = inode.size().saturating_sub(pos).min(usize_as_u64(len));
         if let Some(range) = ByteRange::new(pos, len) {
             T::page_mkwrite(inode, range)?;
         }

@@ -31,6 +31,7 @@ use kernel::{
         IovIterDest,
         IovIterSource, //
     },
+    num::casts::usize_as_u64,
     prelude::*,
     types::Opaque, //
 };
@@ -146,8 +147,8 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
 
     /// Returns the offset in the file, in bytes.
     pub(crate) fn pos(&self) -> u64 {
-        // CAST: C refused negative offsets before.
-        self.raw.ki_pos as u64
+        // C refused negative offsets before.
+        self.raw.ki_pos.unsigned_abs()
     }
 
     /// Returns the range that `len` bytes from the offset on are; nothing if they are none.
@@ -159,8 +160,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
         if len == 0 {
             return Ok(None);
         }
-        // CAST: `usize` has 64 bits.
-        ByteRange::new(self.pos(), len as u64)
+        ByteRange::new(self.pos(), usize_as_u64(len))
             .map(Some)
             .ok_or(EINVAL)
     }
@@ -303,8 +303,9 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
     ///
     /// Those of `fsync`.
     pub(crate) fn write_sync(&mut self, written: usize) -> Result<usize> {
-        // SAFETY: Valid by the type invariants. CAST: A count of bytes in memory.
-        count(unsafe { bindings::cohfs_generic_write_sync(self.raw, written as isize) })
+        let written = isize::try_from(written)?;
+        // SAFETY: Valid by the type invariants.
+        count(unsafe { bindings::cohfs_generic_write_sync(self.raw, written) })
     }
 }
 

@@ -86,14 +86,13 @@ impl Drop for FsType {
 unsafe fn lock_keys(raw: *mut bindings::file_system_type) -> [*mut bindings::lock_class_key; 10] {
     // SAFETY: In bounds, by our requirements; only addresses are computed.
     unsafe {
-        let writers = (&raw mut (*raw).s_writers_key).cast::<bindings::lock_class_key>();
         [
             &raw mut (*raw).s_lock_key,
             &raw mut (*raw).s_umount_key,
             &raw mut (*raw).s_vfs_rename_key,
-            writers,
-            writers.add(1),
-            writers.add(2),
+            &raw mut (*raw).s_writers_key[0],
+            &raw mut (*raw).s_writers_key[1],
+            &raw mut (*raw).s_writers_key[2],
             &raw mut (*raw).i_lock_key,
             &raw mut (*raw).i_mutex_key,
             &raw mut (*raw).invalidate_lock_key,

@@ -28,7 +28,7 @@ use kernel::{
 };
 
 /// Type bits of a mode, as C's `S_IFMT`.
-const S_IFMT: u16 = bindings::S_IFMT as u16;
+const S_IFMT: u16 = bindings::S_IFMT as u16; // CAST: 16 bits.
 
 /// An inode that anybody may see. Locks and page cache are those of its [`Host`].
 ///
@@ -124,8 +124,8 @@ impl<T: FileSystem> Inode<T> {
     pub(crate) fn size(&self) -> u64 {
         // SAFETY: Valid by the type invariants.
         let size = unsafe { bindings::cohfs_i_size_read(self.as_raw()) };
-        // CAST: Never negative: it comes from `publish` or from C, which keeps to `s_maxbytes`.
-        size as u64
+        // Never negative: it comes from `publish` or from C, which keeps to `s_maxbytes`.
+        size.unsigned_abs()
     }
 
     /// Returns the type and the permissions.
@@ -167,7 +167,6 @@ impl<T: FileSystem> Inode<T> {
 
     /// Marks the inode dirty, to be written some time later.
     pub(crate) fn mark_dirty(&self) {
-        // CAST: A flag.
         // SAFETY: Valid by the type invariants.
         unsafe { bindings::__mark_inode_dirty(self.as_raw(), bindings::COHFS_CONST_I_DIRTY) };
     }

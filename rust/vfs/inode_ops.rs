@@ -222,7 +222,7 @@ impl<T: Operations> VTable<T> {
             (
                 Inode::from_raw(dir),
                 Dentry::from_raw(dentry),
-                CStr::from_ptr(target.cast()),
+                CStr::from_char_ptr(target),
             )
         };
         from_result(|| T::symlink(dir, dentry, target).map(|()| 0))

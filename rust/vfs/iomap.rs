@@ -124,7 +124,8 @@ impl<M: Mapper> VTable<M> {
             Intent::Read
         };
         from_result(|| {
-            let range = range(pos as u64, length as u64)?; // CAST: C gives neither negative.
+            // C gives neither negative.
+            let range = range(pos.unsigned_abs(), length.unsigned_abs())?;
             Self::fill(inode, range, intent, iomap).map(|()| 0)
         })
     }
@@ -143,12 +144,12 @@ impl<M: Mapper> VTable<M> {
     ) -> isize {
         // SAFETY: By our requirements.
         let inode = unsafe { Inode::from_raw((*wpc).inode) };
-        let mapped = from_result(|| {
+        from_result(|| {
             let range = range(pos, u64::from(len))?;
             // SAFETY: The context is ours for this call.
             let iomap = unsafe { &mut (*wpc).iomap };
-            // CAST: A file's offset.
-            let cached = iomap.offset as u64;
+            // Made of an unsigned offset by `fill`.
+            let cached = iomap.offset.unsigned_abs();
             // A mapping of length 0, as at the start, holds nothing.
             if pos
                 .checked_sub(cached)
@@ -156,13 +157,10 @@ impl<M: Mapper> VTable<M> {
             {
                 Self::fill(inode, range, Intent::Writeback, iomap)?;
             }
-            Ok(0)
-        });
-        if mapped < 0 {
-            return mapped;
-        }
-        // SAFETY: By our requirements, and the mapping holds `pos`.
-        unsafe { bindings::iomap_add_to_ioend(wpc, folio, pos as i64, end_pos as i64, len) }
+            let (pos, end) = (i64::try_from(pos)?, i64::try_from(end_pos)?);
+            // SAFETY: By our requirements, and the mapping holds `pos`.
+            Ok(unsafe { bindings::iomap_add_to_ioend(wpc, folio, pos, end, len) })
+        })
     }
 
     /// Writes out what is dirty: `address_space_operations.writepages`.

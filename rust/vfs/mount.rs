@@ -20,6 +20,7 @@ use kernel::{
         from_result,
         to_result, //
     },
+    num::casts::u32_as_usize,
     prelude::*,
     sync::aref::ARef,
     types::ForeignOwnable, //
@@ -124,17 +125,13 @@ impl<T: Operations> VTable<T> {
             // SAFETY: Both are valid, by our requirements; the union holds what `type` says.
             let (context, key, value) = unsafe {
                 let value = match (*param).type_() {
-                    bindings::fs_value_type_fs_value_is_string => Some(CStr::from_ptr(
-                        (*param).__bindgen_anon_1.string.cast_const().cast(),
-                    )),
+                    bindings::fs_value_type_fs_value_is_string => {
+                        Some(CStr::from_char_ptr((*param).__bindgen_anon_1.string))
+                    }
                     bindings::fs_value_type_fs_value_is_flag => None,
                     _ => return Err(ENOPARAM),
                 };
-                (
-                    Self::context(fc),
-                    CStr::from_ptr((*param).key.cast()),
-                    value,
-                )
+                (Self::context(fc), CStr::from_char_ptr((*param).key), value)
             };
             T::parse_param(context, key, value).map(|()| 0)
         })
@@ -159,7 +156,8 @@ impl<T: Operations> VTable<T> {
             // SAFETY: The context is lent to us for this call.
             let context = unsafe { Self::context(fc) };
             // SAFETY: `fc` is valid.
-            let silent = unsafe { (*fc).sb_flags } as usize & bindings::COHFS_CONST_SB_SILENT != 0;
+            let flags = u32_as_usize(unsafe { (*fc).sb_flags });
+            let silent = flags & bindings::COHFS_CONST_SB_SILENT != 0;
             // SAFETY: The super block is new and only ours, by our requirements.
             let mut new = unsafe { NewSuperBlock::from_raw(sb, silent) };
 
@@ -203,7 +201,8 @@ impl<T: Operations> VTable<T> {
                 (Self::context(fc), SuperBlock::from_raw(sb))
             };
             // SAFETY: `fc` is valid.
-            let rdonly = unsafe { (*fc).sb_flags } as usize & bindings::COHFS_CONST_SB_RDONLY != 0;
+            let flags = u32_as_usize(unsafe { (*fc).sb_flags });
+            let rdonly = flags & bindings::COHFS_CONST_SB_RDONLY != 0;
             T::reconfigure(sb, context, rdonly).map(|()| 0)
         })
     }

@@ -16,6 +16,7 @@ use core::{
     ops::Deref, //
 };
 use kernel::{
+    num::casts::u32_as_usize,
     prelude::*,
     types::Opaque, //
 };
@@ -55,7 +56,7 @@ impl<T: FileSystem> AnySuperBlock<T> {
     /// Returns the name of the device, for messages and as a directory name.
     pub(crate) fn id(&self) -> &CStr {
         // SAFETY: `s_id` is a NUL-terminated string that is set before `fill_super`.
-        unsafe { CStr::from_ptr((&raw const (*self.as_raw()).s_id).cast()) }
+        unsafe { CStr::from_char_ptr((&raw const (*self.as_raw()).s_id).cast()) }
     }
 
     /// Prints an error about the volume: one line, with the device's name first.
@@ -204,8 +205,7 @@ impl<'a, T: FileSystem> NewSuperBlock<'a, T> {
         // SAFETY: Only we use the super block, and no buffer of it is held by the file system.
         match unsafe { bindings::sb_min_blocksize(self.as_raw(), size) } {
             0 => Err(EINVAL),
-            // CAST: C returns a block size or 0.
-            set => Ok(set as u32),
+            set => Ok(set.unsigned_abs()),
         }
     }
 
@@ -227,8 +227,7 @@ impl<'a, T: FileSystem> NewSuperBlock<'a, T> {
     pub(crate) fn set_limits(&mut self, limits: &Limits) {
         // SAFETY: Only we use the super block.
         let sb = unsafe { &mut *self.as_raw() };
-        // CAST: 32 bits fit.
-        sb.s_magic = limits.magic as usize;
+        sb.s_magic = u32_as_usize(limits.magic);
         sb.s_maxbytes = i64::try_from(limits.max_bytes).unwrap_or(i64::MAX);
         sb.s_max_links = limits.max_links;
         (sb.s_time_min, sb.s_time_max) = limits.times;

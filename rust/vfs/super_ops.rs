@@ -17,6 +17,7 @@ use core::{
 };
 use kernel::{
     error::from_result,
+    num::casts::u32_as_usize,
     prelude::*,
     seq_file::SeqFile,
     types::ForeignOwnable, //
@@ -176,15 +177,15 @@ impl<T: Operations> VTable<T> {
             let stat = T::statfs(sb)?;
             // SAFETY: `buf` is ours to fill; the super block's magic is constant.
             let (buf, magic) = unsafe { (&mut *buf, (*sb.as_raw()).s_magic) };
-            // CAST: Each is far below 2^63, or a bit pattern.
-            buf.f_type = magic as c_long;
+            buf.f_type = magic.try_into()?;
             buf.f_bsize = 1 << sb.block_bits();
             buf.f_blocks = stat.blocks;
             buf.f_bfree = stat.blocks_free;
             buf.f_bavail = stat.blocks_available;
             buf.f_files = stat.files;
             buf.f_ffree = stat.files_free;
-            buf.f_namelen = stat.name_len as c_long;
+            buf.f_namelen = u32_as_usize(stat.name_len).try_into()?;
+            // CAST: Two halves of a pattern of bits.
             buf.f_fsid.val = [stat.fsid as c_int, (stat.fsid >> 32) as c_int];
             Ok(0)
         })

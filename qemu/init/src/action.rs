@@ -243,6 +243,28 @@ fn kmemleak(line: &dyn Fn(String)) -> Result {
     }
 }
 
+/// Runs each lane in a thread of its own and waits for all of them.
+fn together(lanes: &[Vec<Step>], port: &Port) -> Result {
+    let lane = |steps: &[Step]| {
+        let ended = |step: &&Step| run(step, port) != Outcome::AsExpected && step.required;
+        steps.iter().find(ended).map(|step| step.name.clone())
+    };
+    let stopped: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = lanes
+            .iter()
+            .map(|steps| scope.spawn(|| lane(steps)))
+            .collect();
+        let joined = lanes.into_iter().map(|lane| lane.join());
+        joined
+            .filter_map(|lane| lane.unwrap_or_else(|_| Some("a thread panicked".to_owned())))
+            .collect()
+    });
+    match stopped.is_empty() {
+        true => Result::Done,
+        false => Result::Other(format!("ended early at: {}", stopped.join(", "))),
+    }
+}
+
 fn repeat(times: u32, steps: &[Step], port: &Port, line: &dyn Fn(String)) -> Result {
     for round in 1..=times {
         for step in steps {
@@ -258,12 +280,17 @@ fn repeat(times: u32, steps: &[Step], port: &Port, line: &dyn Fn(String)) -> Res
 /// something stayed.
 pub(crate) fn unmount_all() -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let below = mounts.lines().rev().filter_map(|line| line.split(' ').nth(1));
-    below.filter(|dir| dir.starts_with("/mnt")).fold(true, |all, dir| {
-        let result = unmount(dir, UnmountFlags::empty());
-        if let Err(error) = result {
-            println!("lab-init: cannot unmount {dir}: {error}");
-        }
-        all && result.is_ok()
-    })
+    let below = mounts
+        .lines()
+        .rev()
+        .filter_map(|line| line.split(' ').nth(1));
+    below
+        .filter(|dir| dir.starts_with("/mnt"))
+        .fold(true, |all, dir| {
+            let result = unmount(dir, UnmountFlags::empty());
+            if let Err(error) = result {
+                println!("lab-init: cannot unmount {dir}: {error}");
+            }
+            all && result.is_ok()
+        })
 }

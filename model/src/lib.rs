@@ -10,6 +10,10 @@
 #[path = "../../rust/ext2/mod.rs"]
 mod ext2;
 
+pub mod bad_images;
+pub mod exercise;
+pub mod image;
+
 #[cfg(test)]
 #[allow(dead_code, reason = "the file system uses more of it than the model")]
 #[allow(unused_imports, reason = "as above")]

@@ -36,6 +36,8 @@ pub(crate) enum Corrupt {
     },
     /// A block of a file beyond what its pointers can reach.
     BeyondMap(FileBlock),
+    /// A block of a directory that is a hole.
+    Hole(FileBlock),
     /// A pointer to where no data can be.
     Block {
         /// The block pointed to.
@@ -138,6 +140,7 @@ impl fmt::Display for Corrupt {
             Self::BeyondMap(block) => {
                 write!(f, "file block {block} is beyond what an inode can map")
             }
+            Self::Hole(block) => write!(f, "file block {block} is a hole in a directory"),
             Self::Block { block, fault } => write!(f, "block {block} cannot hold data: {fault}"),
             Self::Dir { dir, offset, fault } => {
                 write!(

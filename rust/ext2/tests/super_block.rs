@@ -135,7 +135,8 @@ fn a_device_that_is_too_small_is_said_so_with_both_sizes() {
 
 #[test]
 fn geometry_that_contradicts_itself_is_damage() {
-    let cases: [(&str, fn(&mut RawSuper)); 16] = [
+    type Change = fn(&mut RawSuper);
+    let cases: [(&str, Change); 16] = [
         ("s_log_frag_size", |es| es.log_frag_size.set(1)),
         ("s_first_data_block", |es| es.first_data_block.set(0)),
         ("s_blocks_count", |es| es.blocks_count.set(1)),

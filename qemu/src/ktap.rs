@@ -71,22 +71,27 @@ impl fmt::Display for Incomplete {
 impl std::error::Error for Incomplete {}
 
 /// Reads the lines of one program.
+///
+/// If its plan carries the mark of kselftest's runner, so do its results; otherwise a marked line
+/// is a diagnostic, even if it looks like the result of a test inside a test.
 pub fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Results {
+    let lines: Vec<&str> = lines.into_iter().map(str::trim_end).collect();
+    let marked = !lines.iter().any(|line| plan(line).is_some());
     let mut results = Results::default();
     let mut diagnostics = Vec::new();
     for line in lines {
-        let line = line.trim_end();
-        let bare = line.strip_prefix("# ").unwrap_or(line);
-        if let Some(plan) = plan(line).or_else(|| plan(bare)) {
+        let bare = line.strip_prefix("# ");
+        let spoken = if marked { bare.unwrap_or(line) } else { line };
+        if let Some(plan) = plan(spoken) {
             results.plan = results.plan.or(Some(plan));
-        } else if let Some(test) = result(line).or_else(|| result(bare)) {
+        } else if let Some(test) = result(spoken) {
             results.tests.push(Test {
                 diagnostics: std::mem::take(&mut diagnostics),
                 ..test
             });
-        } else if line.starts_with("Bail out!") {
+        } else if spoken.starts_with("Bail out!") {
             results.bailed_out = true;
-        } else if line.starts_with("# ") {
+        } else if let Some(bare) = bare {
             diagnostics.push(bare.to_owned());
         }
     }
@@ -131,10 +136,13 @@ fn result(line: &str) -> Option<Test> {
     };
     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let number = number.parse().ok()?;
-    let (name, directive) = rest.split_once(" # ").unwrap_or((rest, ""));
+    let (name, directive) = match rest.strip_prefix("# ") {
+        Some(directive) => ("", directive),
+        None => rest.split_once(" # ").unwrap_or((rest, "")),
+    };
     let name = name.trim_start_matches("- ").trim();
     let (word, reason) = directive.split_once(' ').unwrap_or((directive, ""));
-    let result = match (passed, word) {
+    let result = match (passed, word.to_ascii_uppercase().as_str()) {
         (_, "SKIP") => Verdict::Skipped(reason.to_owned()),
         (false, "XFAIL" | "TODO") => Verdict::ExpectedFailure(reason.to_owned()),
         (true, _) => Verdict::Passed,
@@ -183,6 +191,22 @@ mod tests {
         let results = read(["# 1..1", "# # detail", "# not ok 1 a"]);
         assert_eq!(results.complete(), Ok(()));
         assert_eq!(results.tests[0].result, Verdict::Failed);
+    }
+
+    #[test]
+    fn a_skip_is_one_without_a_name_and_in_small_letters() {
+        let results = read(["1..2", "ok 1 # SKIP why", "ok 2 a # skip why"]);
+        let skipped = Verdict::Skipped("why".into());
+        assert!(
+            results.tests.iter().all(|test| test.result == skipped),
+            "{results:?}"
+        );
+    }
+
+    #[test]
+    fn a_test_inside_a_test_is_not_its_result() {
+        let results = read(["1..1", "# 1..1", "# ok 1 inner"]);
+        assert_eq!(results.complete(), Err(Incomplete::Missing(1)));
     }
 
     #[test]

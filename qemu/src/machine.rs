@@ -77,7 +77,8 @@ pub struct ErrorRange {
 pub(crate) struct Files {
     pub(crate) initramfs: PathBuf,
     pub(crate) events: PathBuf,
-    pub(crate) monitor: PathBuf,
+    /// Where the monitor listens, if it does.
+    pub(crate) monitor: Option<PathBuf>,
 }
 
 impl Machine {
@@ -133,10 +134,12 @@ impl Machine {
             &format!("file,id=events,path={}", escape(&files.events)),
         ]);
         command.args(["-serial", "chardev:events"]);
-        command.args([
-            "-qmp",
-            &format!("unix:{},server=on,wait=off", escape(&files.monitor)),
-        ]);
+        if let Some(monitor) = &files.monitor {
+            command.args([
+                "-qmp",
+                &format!("unix:{},server=on,wait=off", escape(monitor)),
+            ]);
+        }
         for (number, disk) in self.disks.iter().enumerate() {
             command.args(["-drive", &disk.drive(number)]);
             command.args([
@@ -149,12 +152,14 @@ impl Machine {
 
     fn command_line(&self) -> String {
         // Nobody types on the console of a job: a panic ends the machine, and it says why first.
+        // The time before each line tells what the kernel says from what programs print.
         let mut words = vec![
             "console=ttyS0",
             "panic=-1",
             "oops=panic",
             "loglevel=6",
             "printk.devkmsg=on",
+            "printk.time=1",
         ];
         words.extend(self.append.iter().map(String::as_str));
         words.join(" ")

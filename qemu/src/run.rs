@@ -95,22 +95,30 @@ impl Report {
             End::Lost(why) => Some(format!("the machine was lost: {why}")),
         };
         let splat = || {
-            self.splats
-                .first()
-                .map(|splat| format!("{}: {}", splat.kind, splat.line))
+            self.splats.first().map(|splat| match &splat.step {
+                Some(step) => format!("{} in {step}: {}", splat.kind, splat.line),
+                None => format!("{}: {}", splat.kind, splat.line),
+            })
         };
         let taint =
             || (self.taint != 0).then(|| format!("the kernel was tainted: {:#x}", self.taint));
         end.or_else(splat).or_else(taint)
     }
 
-    /// The exit status that [`fault`](Self::fault) asks for.
+    /// The steps that did not come to what they must, those that never ended among them.
+    pub fn failed(&self) -> impl Iterator<Item = &StepReport> {
+        let well = Some(Outcome::AsExpected);
+        self.steps.iter().filter(move |step| step.outcome != well)
+    }
+
+    /// The exit status of a run like this: 0 if nothing at all is wrong with it.
     pub fn exit_status(&self) -> u8 {
         match &self.end {
             End::Panicked => 3,
             _ if !self.splats.is_empty() || self.taint != 0 => 3,
             End::Hung(_) => 5,
             End::Lost(_) => 6,
+            End::Finished if !self.complete || self.failed().next().is_some() => 1,
             End::Finished => 0,
         }
     }
@@ -138,13 +146,16 @@ pub fn run(
     let files = Files {
         initramfs: dir.join("initramfs.cpio"),
         events: dir.join("events.jsonl"),
-        monitor: sockets.path().join("qmp"),
+        monitor: Some(sockets.path().join("qmp")),
     };
     machine.write_initramfs(Some(job), &files.initramfs)?;
     let _ = fs::remove_file(&files.events);
     let mut command = machine.command(&files);
-    let line = format!("{command:?}\n");
-    fs::write(dir.join("qemu.cmd"), line).context("writing qemu.cmd")?;
+    let shown = machine.command(&Files {
+        monitor: None,
+        ..files.clone()
+    });
+    fs::write(dir.join("qemu.cmd"), format!("{shown:?}\n")).context("writing qemu.cmd")?;
     command
         .process_group(0)
         .stdin(Stdio::piped())
@@ -168,10 +179,11 @@ struct Guest {
     log: File,
     console: PathBuf,
     events: EventFile,
-    monitor: PathBuf,
+    monitor: Option<PathBuf>,
     started: Instant,
     heard: Instant,
     splats: Vec<Splat>,
+    marked: Option<String>,
     lost_interrupts: bool,
     steps: Vec<StepReport>,
     release: String,
@@ -223,6 +235,7 @@ impl Guest {
             started: now,
             heard: now,
             splats: Vec::new(),
+            marked: None,
             lost_interrupts: false,
             steps: Vec::new(),
             release: String::new(),
@@ -290,7 +303,14 @@ impl Guest {
                     writeln!(self.log, "{line}").context("writing console.log")?;
                     self.heard = Instant::now();
                     self.lost_interrupts |= splat::lost_interrupts(&line);
-                    self.splats.extend(splat::judge(&line));
+                    if let Some(mark) =
+                        splat::of_kernel(&line).and_then(|text| text.strip_prefix("lab: "))
+                    {
+                        self.marked = Some(mark.to_owned());
+                    }
+                    let step = self.marked.clone();
+                    self.splats
+                        .extend(splat::judge(&line).map(|splat| Splat { step, ..splat }));
                     wait = Duration::ZERO;
                 }
                 Err(RecvTimeoutError::Timeout) => return Ok(true),
@@ -373,7 +393,10 @@ impl Guest {
 
     /// A break on the first serial port makes its next character a SysRq command.
     fn send_break(&self) -> std::io::Result<()> {
-        let mut monitor = UnixStream::connect(&self.monitor)?;
+        let Some(path) = &self.monitor else {
+            return Ok(());
+        };
+        let mut monitor = UnixStream::connect(path)?;
         monitor.set_read_timeout(Some(Duration::from_secs(1)))?;
         let mut answers = BufReader::new(monitor.try_clone()?).lines();
         for command in [

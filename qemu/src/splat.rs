@@ -14,6 +14,8 @@ pub struct Splat {
     pub kind: &'static str,
     /// The line.
     pub line: String,
+    /// The step of the job that ran then, as far as is known.
+    pub step: Option<String>,
 }
 
 /// Patterns, most telling first, and what they mean. They are looked for behind the time stamp.
@@ -32,7 +34,7 @@ const PATTERNS: &[(&str, &str)] = &[
     ),
     (
         "lockdep",
-        r"WARNING: (?:possible|inconsistent|suspicious|bad unlock|held lock|nested lock|lock held)|possible (?:circular|recursive) locking|INFO: (?:trying to register non-static key|possible)|inconsistent lock state|DEBUG_LOCKS_WARN_ON|BUG: MAX_LOCK",
+        r"WARNING: (?:possible|inconsistent|suspicious|bad unlock|held lock|nested lock|lock held)|possible (?:circular|recursive) locking|INFO: (?:trying to register non-static key|possible)|inconsistent lock state|DEBUG_LOCKS_WARN_ON|BUG: MAX_LOCK|turning off the locking correctness validator",
     ),
     (
         "sleep in atomic",
@@ -81,8 +83,19 @@ static LOST_INTERRUPTS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"AE_AML_LOOP_TIMEOUT|PCI INT [A-D]: no GSI").expect("a regular expression")
 });
 
-/// Judges one line of the console.
+/// What the kernel puts before what it says, with `printk.time=1`.
+static STAMP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\[ *\d+\.\d{6}\](?:\[[ CT\d]+\])? ").expect("a regular expression")
+});
+
+/// Returns what the kernel says in a line of the console; nothing if a program says it.
+pub fn of_kernel(line: &str) -> Option<&str> {
+    STAMP.find(line).map(|stamp| &line[stamp.end()..])
+}
+
+/// Judges one line of the console. What programs print there is not looked at.
 pub fn judge(line: &str) -> Option<Splat> {
+    let line = of_kernel(line)?;
     if HARMLESS_SET.is_match(line) {
         return None;
     }
@@ -90,6 +103,7 @@ pub fn judge(line: &str) -> Option<Splat> {
     Some(Splat {
         kind: PATTERNS[found].0,
         line: line.to_owned(),
+        step: None,
     })
 }
 
@@ -106,7 +120,7 @@ mod tests {
     fn trouble_is_seen_and_named() {
         for (line, kind) in [
             (
-                "[   1.2] BUG: KASAN: slab-use-after-free in cohfs_iget+0x12/0x30",
+                "BUG: KASAN: slab-use-after-free in cohfs_iget+0x12/0x30",
                 "kasan",
             ),
             (
@@ -114,7 +128,7 @@ mod tests {
                 "lockdep",
             ),
             (
-                "[ 3.4] WARNING: fs/iomap/buffered-io.c:1 at iomap_x, CPU#0: sh/1",
+                "WARNING: fs/iomap/buffered-io.c:1 at iomap_x, CPU#0: sh/1",
                 "warning",
             ),
             ("Oops: Oops: 0002 [#1] SMP PTI", "oops"),
@@ -152,7 +166,13 @@ mod tests {
                 "busy inodes",
             ),
         ] {
-            assert_eq!(judge(line).map(|splat| splat.kind), Some(kind), "{line}");
+            let stamped = format!("[    1.234567] {line}");
+            assert_eq!(
+                judge(&stamped).map(|splat| splat.kind),
+                Some(kind),
+                "{line}"
+            );
+            assert_eq!(judge(line), None, "a program may print it: {line}");
         }
     }
 
@@ -165,7 +185,11 @@ mod tests {
             "cohfs (vda): bad magic 0x0",
             "Warning: unable to open an initial console.",
         ] {
-            assert_eq!(judge(line), None, "{line}");
+            assert_eq!(
+                judge(&format!("[    1.234567][  T12] {line}")),
+                None,
+                "{line}"
+            );
         }
     }
 }

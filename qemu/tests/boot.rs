@@ -204,7 +204,35 @@ fn a_warning_on_the_console_is_a_fault() {
     );
     assert_eq!(report.end, End::Finished);
     assert_eq!(report.splats.len(), 1, "{:?}", report.splats);
+    assert_eq!(report.splats[0].step.as_deref(), Some("step /dev/kmsg"));
     assert_eq!(report.exit_status(), 3);
+}
+
+#[test]
+#[ignore = "boots a kernel: cargo xtask test"]
+fn a_warning_that_a_program_prints_is_none() {
+    let machine = machine();
+    let report = boot(
+        &machine,
+        vec![shell("echo WARNING: only words >&2", 60)],
+        DEADLINES,
+    );
+    assert_eq!((report.fault(), report.exit_status()), (None, 0));
+}
+
+#[test]
+#[ignore = "boots a kernel: cargo xtask test"]
+fn a_leak_detector_that_is_not_there_is_a_failure() {
+    let machine = Machine {
+        append: vec!["kmemleak=off".into()],
+        ..machine()
+    };
+    let report = boot(
+        &machine,
+        vec![Step::new("leaks", Action::Kmemleak)],
+        DEADLINES,
+    );
+    assert_eq!((&report.end, report.exit_status()), (&End::Finished, 1));
 }
 
 #[test]
@@ -244,6 +272,7 @@ fn a_program_that_does_not_end_is_killed() {
     assert_eq!(report.end, End::Finished);
     let outcome = report.step("shell").and_then(|step| step.outcome.clone());
     assert!(matches!(outcome, Some(Outcome::Failed(why)) if why.contains("killed after 2 s")));
+    assert_eq!(report.exit_status(), 1);
 }
 
 #[test]

@@ -19,8 +19,7 @@ pub(crate) use self::counters::Counters;
 pub(crate) use self::direct_io::direct_write;
 pub(crate) use self::invalidate::{
     invalidate,
-    OnBusy,
-    Report, //
+    OnBusy, //
 };
 pub(crate) use self::policy::{
     Policy,

@@ -64,9 +64,6 @@ pub(crate) enum Walker {
 }
 
 impl Walker {
-    /// What a mount gets that does not ask.
-    pub(crate) const DEFAULT: Self = Self::Own;
-
     /// Returns the walker of that name.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 //! [`RedirtyGate`]'s spinlock → `i_lock` → `i_pages`.
 //!
 //! `mmap_lock` stands between `i_rwsem` and `invalidate_lock`: a fault takes the latter under it,
-//! so nothing here touches user memory while it holds an [`InvalidateGuard`].
+//! so nothing here touches user memory while it holds an `InvalidateGuard`.
 //!
 //! C headers: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
 //! [`mm/filemap.c`](srctree/mm/filemap.c), [`mm/truncate.c`](srctree/mm/truncate.c)
@@ -34,8 +34,7 @@ pub(crate) use self::folio::{
 pub(crate) use self::host::{
     Host,
     InodeLockGuard,
-    InodeSharedGuard,
-    InvalidateGuard, //
+    InodeSharedGuard, //
 };
 pub(crate) use self::mapping::AddressSpace;
 pub(crate) use self::range::{

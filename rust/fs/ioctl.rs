@@ -77,7 +77,7 @@ fn invalidate_range(file: &File<Cohfs>, arg: UserPtr) -> Result {
     let (mut reader, mut writer) = UserSlice::new(arg, size_of::<Invalidate>()).reader_writer();
     let mut bytes = [0; size_of::<Invalidate>()];
     reader.read_slice(&mut bytes)?;
-    let mut argument: Invalidate = zerocopy::transmute!(bytes);
+    let mut argument = Invalidate::read_from_bytes(&bytes).map_err(|_| EINVAL)?;
     let range = match argument.len {
         0 => ByteRange::from(argument.start),
         len => ByteRange::new(argument.start, len),

@@ -53,13 +53,40 @@ impl Cache {
         self.root.join(relative)
     }
 
-    /// Opens the entry `relative` under its lock, creating its directory. Waits, saying so,
-    /// while somebody else works on it.
+    /// Opens the entry `relative` under its lock, as [`Entry::open`] does.
     pub(crate) fn entry(&self, relative: impl AsRef<Path>, ui: &Ui) -> Result<Entry> {
-        let dir = self.path(relative);
+        Entry::open(self.path(relative), ui)
+    }
+}
+
+fn lock_path(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// What the marker of a complete entry says, or `None` if `dir` is not complete.
+pub(crate) fn read_marker<T: DeserializeOwned>(dir: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(dir.join(MARKER)).ok()?).ok()
+}
+
+/// A directory under its exclusive lock, which ends with this value.
+#[must_use]
+pub(crate) struct Entry {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Entry {
+    /// Takes the lock of the directory `dir`, creating both. Waits, saying so, while
+    /// somebody else works on it.
+    pub(crate) fn open(dir: PathBuf, ui: &Ui) -> Result<Self> {
         let lock = lock_path(&dir);
-        std::fs::create_dir_all(&dir)
-            .with_context(|| format!("creating the cache entry {}", dir.display()))?;
+        let create = || {
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("creating the directory {}", dir.display()))
+        };
+        create()?;
         let mut file = File::options()
             .create(true)
             .truncate(false)
@@ -82,30 +109,10 @@ impl Cache {
         file.rewind()?;
         write!(file, "{}", std::process::id())?;
         // Whoever cleared the cache meanwhile took the directory, but not the lock.
-        std::fs::create_dir_all(&dir)?;
-        Ok(Entry { dir, _lock: file })
+        create()?;
+        Ok(Self { dir, _lock: file })
     }
-}
 
-fn lock_path(dir: &Path) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
-}
-
-/// What the marker of a complete entry says, or `None` if `dir` is not complete.
-pub(crate) fn read_marker<T: DeserializeOwned>(dir: &Path) -> Option<T> {
-    serde_json::from_slice(&std::fs::read(dir.join(MARKER)).ok()?).ok()
-}
-
-/// A cache entry under its exclusive lock, which ends with this value.
-#[must_use]
-pub(crate) struct Entry {
-    dir: PathBuf,
-    _lock: File,
-}
-
-impl Entry {
     /// The entry's directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

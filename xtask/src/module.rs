@@ -2,12 +2,13 @@
 
 //! Building `cohfs.ko` against a kernel. Warnings are errors here.
 
+use crate::cache::Entry;
 use crate::context::Context;
 use crate::exit::build_failed;
 use crate::kernel::{Kernel, errors};
 use crate::process::logged;
 use anyhow::{Context as _, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Builds the module out of tree and returns its path. Does next to nothing if it is up to
 /// date: make decides that.
@@ -27,7 +28,7 @@ pub(crate) fn build(ctx: &Context, kernel: &Kernel) -> Result<PathBuf> {
 /// Has clippy, with the kernel's own settings, look at the module.
 pub(crate) fn clippy(ctx: &Context, kernel: &Kernel) -> Result<()> {
     // A directory of its own, or the next build would begin from scratch.
-    let out = directory(ctx, kernel).join("clippy");
+    let out = directory(ctx, kernel).with_extension("clippy");
     make(ctx, kernel, &out, &["CLIPPY=1"])
 }
 
@@ -40,14 +41,12 @@ fn directory(ctx: &Context, kernel: &Kernel) -> PathBuf {
     ctx.target().join("module").join(name)
 }
 
-fn make(ctx: &Context, kernel: &Kernel, out: &PathBuf, more: &[&str]) -> Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+fn make(ctx: &Context, kernel: &Kernel, out: &Path, more: &[&str]) -> Result<()> {
+    let entry = Entry::open(out.to_owned(), &ctx.ui)?;
     // The objects of another kernel are not out of date to make, only wrong.
     let stamp = out.join("built-against");
     if std::fs::read_to_string(&stamp).is_ok_and(|key| key != kernel.key) {
-        std::fs::remove_dir_all(out)
-            .and_then(|()| std::fs::create_dir_all(out))
-            .with_context(|| format!("emptying {}", out.display()))?;
+        entry.empty()?;
     }
     std::fs::write(&stamp, &kernel.key).with_context(|| format!("writing {}", stamp.display()))?;
 

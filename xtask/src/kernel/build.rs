@@ -55,7 +55,10 @@ pub(crate) fn configure(ctx: &Context, variant: Variant) -> Result<PathBuf> {
     let plan = Plan::make(ctx, variant)?;
     let entry = plan.entry(ctx)?;
     let tree = entry.dir().join("build");
-    plan.configure(ctx, &entry, &tree)?;
+    // A finished build was checked, and is not to be touched.
+    if plan.source.mutable || entry.complete::<Built>().is_none() {
+        plan.configure(ctx, &entry, &tree)?;
+    }
     Ok(tree)
 }
 

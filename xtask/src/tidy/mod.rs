@@ -68,7 +68,7 @@ fn files(repo: &Path) -> Result<Vec<PathBuf>> {
     ]));
     let files: Vec<_> = match listed {
         Ok(text) => text.lines().map(PathBuf::from).collect(),
-        // A tarball: everything but what is built.
+        // A tarball: everything but what is hidden or built.
         Err(_) => {
             let mut files = Vec::new();
             walk(repo, Path::new(""), &mut files)?;
@@ -85,6 +85,9 @@ fn walk(repo: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let dir = repo.join(below);
     for entry in std::fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))? {
         let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
         let path = below.join(entry.file_name());
         let kind = entry.file_type()?;
         if kind.is_dir() && !path.starts_with("target") {

@@ -11,10 +11,12 @@ pub mod cpio;
 pub mod ktap;
 pub mod machine;
 pub mod run;
+mod shell;
 pub mod splat;
 
 pub use accel::Accel;
 pub use lab_proto::{Action, Event, Expect, Job, Outcome, Step};
 pub use machine::{Disk, ErrorRange, GuestFile, Machine};
 pub use run::{Deadlines, End, Report, StepReport, run};
+pub use shell::shell;
 pub use splat::Splat;

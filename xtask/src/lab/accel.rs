@@ -5,6 +5,7 @@
 use crate::artifacts::Artifacts;
 use crate::cache::{key, write_atomically};
 use crate::context::Context;
+use crate::doctor::PROBE;
 use crate::exit::missing;
 use crate::process::{command, find_program, output};
 use anyhow::{Context as _, Result};
@@ -50,7 +51,7 @@ pub(crate) fn settle(ctx: &Context, choice: Choice, artifacts: &Artifacts) -> Re
 
 fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
     let key = fingerprint(artifacts)?;
-    let file = ctx.cache.path("accel.json");
+    let file = ctx.cache.path(PROBE);
     let remembered = std::fs::read(&file)
         .ok()
         .and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());

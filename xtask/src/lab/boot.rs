@@ -47,6 +47,8 @@ pub(crate) struct Boot {
     pub(crate) steps: Vec<Step>,
     /// More words for the kernel's command line.
     pub(crate) append: Vec<String>,
+    /// More files of the initramfs.
+    pub(crate) files: Vec<GuestFile>,
     /// For how long at most, in seconds on a fast machine.
     pub(crate) seconds: u32,
 }
@@ -64,28 +66,6 @@ impl<'a> Lab<'a> {
         })
     }
 
-    /// A machine with the module, the claims and busybox in its initramfs.
-    pub(crate) fn machine(&self, disks: Vec<Disk>, append: Vec<String>) -> Machine {
-        let file = |from: &PathBuf, to: &str| GuestFile {
-            from: from.clone(),
-            to: to.to_owned(),
-        };
-        Machine {
-            kernel: self.artifacts.kernel_image.clone(),
-            init: self.artifacts.init.clone(),
-            files: vec![
-                file(&self.artifacts.module, MODULE),
-                file(&self.artifacts.claims, CLAIMS),
-                file(&self.artifacts.busybox, BUSYBOX),
-            ],
-            disks,
-            cpus: 2,
-            memory: MEMORY,
-            append,
-            accel: self.accel.clone(),
-        }
-    }
-
     /// By how much the guest is slower than a plain kernel under KVM.
     pub(crate) fn slowdown(&self) -> u32 {
         self.accel.slowdown()
@@ -97,10 +77,9 @@ impl<'a> Lab<'a> {
 
     /// Boots one machine and waits for its end.
     pub(crate) fn boot(&self, boot: Boot, on_event: &mut dyn FnMut(&Event)) -> Result<Report> {
-        let mut append = boot.append;
-        // Some claims write the device under a mounted file system, as another node would.
-        append.push("bdev_allow_write_mounted=1".to_owned());
-        let machine = self.machine(boot.disks, append);
+        let mut machine = machine(&self.artifacts, &self.accel, boot.disks);
+        machine.append.extend(boot.append);
+        machine.files.extend(boot.files);
         let job = Job {
             nonce: qemu_runner::accel::nonce(),
             steps: boot.steps,
@@ -121,6 +100,29 @@ impl<'a> Lab<'a> {
         processors
             .min(usize::try_from(room).unwrap_or(1))
             .clamp(1, 4)
+    }
+}
+
+/// A machine with the module, the claims and busybox in its initramfs.
+pub(crate) fn machine(artifacts: &Artifacts, accel: &Accel, disks: Vec<Disk>) -> Machine {
+    let file = |from: &PathBuf, to: &str| GuestFile {
+        from: from.clone(),
+        to: to.to_owned(),
+    };
+    Machine {
+        kernel: artifacts.kernel_image.clone(),
+        init: artifacts.init.clone(),
+        files: vec![
+            file(&artifacts.module, MODULE),
+            file(&artifacts.claims, CLAIMS),
+            file(&artifacts.busybox, BUSYBOX),
+        ],
+        disks,
+        cpus: 2,
+        memory: MEMORY,
+        // Some claims write the device under a mounted file system, as another node would.
+        append: vec!["bdev_allow_write_mounted=1".to_owned()],
+        accel: accel.clone(),
     }
 }
 

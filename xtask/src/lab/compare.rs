@@ -141,6 +141,7 @@ pub(crate) fn try_claims(
         disks,
         steps: plan::claims(fs, benches, lab.slowdown()),
         append: Vec::new(),
+        files: Vec::new(),
         seconds: SECONDS,
     };
     let report = lab.boot(boot, &mut |event| on_event(event))?;

@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod results;
 mod rundir;
+mod shell;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,6 +36,13 @@ pub(crate) enum Verb {
         machine: Machine,
         #[command(flatten)]
         what: compare::Arguments,
+    },
+    /// Boot to a prompt, with the module loaded and an image mounted
+    Shell {
+        #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
+        what: shell::Arguments,
     },
     /// List the claims
     List {
@@ -67,6 +75,7 @@ pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::everything()),
         Verb::Compare { machine, what } => compare::run(ctx, machine.accel, &what),
+        Verb::Shell { machine, what } => shell::run(ctx, machine.accel, &what),
         Verb::List { json } => explain::list(ctx, json),
         Verb::Explain { id } => explain::explain(ctx, &id),
         Verb::Report { run } => report::run(ctx, run.as_deref()),

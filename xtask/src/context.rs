@@ -6,6 +6,7 @@
 use crate::cache::Cache;
 use crate::progress::Ui;
 use anyhow::Result;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::path::PathBuf;
 
 /// The options that every verb takes.
@@ -17,7 +18,8 @@ pub(crate) struct Options {
         env = "KSRC",
         global = true,
         value_name = "PATH",
-        help_heading = "Kernel"
+        help_heading = "Kernel",
+        value_parser = any_path()
     )]
     pub ksrc: Option<PathBuf>,
 
@@ -27,7 +29,8 @@ pub(crate) struct Options {
         env = "KDIR",
         global = true,
         value_name = "DIR",
-        help_heading = "Kernel"
+        help_heading = "Kernel",
+        value_parser = any_path()
     )]
     pub kdir: Option<PathBuf>,
 
@@ -51,6 +54,11 @@ pub(crate) struct Options {
     /// Parallel jobs of make [default: the number of processors]
     #[arg(short, long, env = "COHFS_JOBS", global = true, value_name = "N")]
     pub jobs: Option<usize>,
+}
+
+/// A path that may be empty, as that of a variable which is set to nothing.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// The surroundings of one run of `cargo xtask`.

@@ -92,7 +92,7 @@ fn install(ctx: &Context, packages: Vec<String>) -> Result<()> {
     let root = rustix::process::geteuid().is_root();
     if !root && output(command("sudo").args(["-n", "true"])).is_err() {
         return Err(by_hand(
-            "packages are missing, and sudo asks for a password",
+            "packages are missing, and sudo is not there or asks for a password",
         ));
     }
 

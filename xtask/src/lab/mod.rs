@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod rundir;
 mod shell;
+mod test;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -36,6 +37,13 @@ pub(crate) enum Verb {
         machine: Machine,
         #[command(flatten)]
         what: compare::Arguments,
+    },
+    /// Test everything: on the host, and in the debug kernel
+    Test {
+        #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
+        what: test::Arguments,
     },
     /// Boot to a prompt, with the module loaded and an image mounted
     Shell {
@@ -75,6 +83,7 @@ pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::everything()),
         Verb::Compare { machine, what } => compare::run(ctx, machine.accel, &what),
+        Verb::Test { machine, what } => test::run(ctx, machine.accel, &what),
         Verb::Shell { machine, what } => shell::run(ctx, machine.accel, &what),
         Verb::List { json } => explain::list(ctx, json),
         Verb::Explain { id } => explain::explain(ctx, &id),

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Load, mount, unmount and unload, again and again: nothing may be left behind.
+
+use super::Group;
+use crate::lab::boot::{Boot, CLAIMS, Lab};
+use crate::lab::filesystem::EXT2;
+use crate::lab::images::{self, Format};
+use crate::lab::outcome::VmOutcome;
+use crate::lab::{compare, plan};
+use anyhow::{Context as _, Result};
+use qemu_runner::{Action, Disk, Step};
+
+const NAME: &str = "lifecycle";
+
+/// How often.
+const ROUNDS: u32 = 100;
+
+/// Runs the rounds and looks for leaks.
+pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
+    let dir = lab.dir.path().join(NAME);
+    std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    let staging = tempfile::tempdir().context("making a directory for files")?;
+    std::fs::write(staging.path().join("file"), vec![7; 100_000]).context("planting a file")?;
+    let image = dir.join("plain.img");
+    let format = Format {
+        block_size: 1024,
+        inode_size: 128,
+    };
+    images::make(format, staging.path(), &image)?;
+
+    let cohfs = crate::lab::filesystem::FileSystem {
+        fstype: "cohfs",
+        name: "cohfs",
+        ..EXT2
+    };
+    let read = Action::Run {
+        argv: [CLAIMS, "digest", "--dir", "/mnt/p"]
+            .map(String::from)
+            .to_vec(),
+        timeout: 120,
+    };
+    let round = vec![
+        plan::insmod(),
+        plan::mount("p", "plain", &cohfs, "/mnt/p", false),
+        Step::new("read", read),
+        plan::umount("p", "/mnt/p"),
+        plan::rmmod(),
+    ];
+    // The first round makes what stays for good: caches of the kernel's own.
+    let rounds = |name: &str, times| {
+        Step::optional(
+            name,
+            Action::Repeat {
+                times,
+                steps: round.clone(),
+            },
+        )
+    };
+    let leaks = Step::optional("leaks", Action::Kmemleak);
+    let steps = vec![rounds("first round", 1), rounds("rounds", ROUNDS), leaks];
+    let disks = vec![Disk {
+        serial: "plain".to_owned(),
+        image: image.clone(),
+        ..Disk::default()
+    }];
+    let step = lab.ctx.ui.step("Test", "lifecycle");
+    let boot = Boot {
+        name: NAME.to_owned(),
+        disks,
+        steps,
+        append: vec!["kmemleak=on".to_owned()],
+        files: Vec::new(),
+        seconds: 60,
+    };
+    let report = lab.boot(boot, &mut |_| ())?;
+    step.done("lifecycle");
+    let mut outcome = VmOutcome::new(NAME, &report);
+    outcome.check_image(&image)?;
+    let test = |name, step| super::from_step(NAME, name, &report, step);
+    let tests = vec![
+        test("load, mount, read, unmount, unload, 100 times", "rounds"),
+        test("nothing is leaked", "leaks"),
+        compare::machine_test(&outcome),
+    ];
+    if outcome.troubles.is_empty() {
+        std::fs::remove_file(&image).context("removing an image")?;
+    }
+    Ok(Group::of_machine(tests, &outcome))
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The verb `test`: everything that is tested, on the host and in the debug kernel.
+
+mod bad_images;
+mod formats;
+mod host;
+mod lifecycle;
+mod policies;
+
+use super::accel::Choice;
+use super::boot::Lab;
+use super::outcome::{VmOutcome, worst};
+use super::results::{Results, Status, TestResult};
+use crate::artifacts::Variant;
+use crate::check::CHECKS;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::progress::duration;
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// What to test.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only what matches: a group (host, check, runner, claims, formats, bad-images, lifecycle)
+    /// or a claim, such as T21
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+}
+
+impl Arguments {
+    /// Whether the group is asked for: by name, or because nothing is.
+    fn wants(&self, group: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| filter == group)
+    }
+
+    /// The filters that name no group, and so name claims.
+    fn claims(&self) -> Vec<String> {
+        const GROUPS: [&str; 7] = [
+            "host",
+            "check",
+            "runner",
+            "claims",
+            "formats",
+            "bad-images",
+            "lifecycle",
+        ];
+        let claims = self
+            .filters
+            .iter()
+            .filter(|filter| !GROUPS.contains(&filter.as_str()));
+        claims.cloned().collect()
+    }
+}
+
+/// What a group of tests came to.
+#[derive(Default)]
+pub(crate) struct Group {
+    /// Its tests.
+    tests: Vec<TestResult>,
+    /// What asks for an exit status of its own.
+    exits: Vec<Exit>,
+    /// Complaints of kernels.
+    splats: usize,
+}
+
+impl Group {
+    /// A group of one machine: its own test and those that ran in it.
+    fn of_machine(tests: Vec<TestResult>, outcome: &VmOutcome) -> Self {
+        Self {
+            tests,
+            exits: outcome
+                .troubles
+                .iter()
+                .map(|trouble| trouble.exit)
+                .collect(),
+            splats: outcome.splats,
+        }
+    }
+}
+
+/// Runs the tests and prints how each went; the last line says how many.
+pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Result<Exit> {
+    let began = Instant::now();
+    let lab = Lab::open(ctx, Variant::Debug, choice)?;
+    let mut all = Group::default();
+    let mut take = |group: Group| {
+        group.tests.iter().for_each(tell);
+        all.tests.extend(group.tests);
+        all.exits.extend(group.exits);
+        all.splats += group.splats;
+    };
+    if arguments.wants("host") {
+        take(host::tests(ctx)?);
+    }
+    if arguments.wants("check") {
+        take(checks(ctx));
+    }
+    if arguments.wants("runner") {
+        take(host::runner(ctx, &lab.artifacts)?);
+    }
+    let claims = arguments.claims();
+    if arguments.wants("claims") || !claims.is_empty() {
+        take(policies::tests(&lab, &claims)?);
+    }
+    if arguments.wants("formats") {
+        take(formats::tests(&lab)?);
+    }
+    if arguments.wants("bad-images") {
+        take(bad_images::tests(&lab)?);
+    }
+    if arguments.wants("lifecycle") {
+        take(lifecycle::tests(&lab)?);
+    }
+    let results = Results {
+        tests: all.tests,
+        splats: all.splats,
+        time: began.elapsed(),
+        kernel: lab.artifacts.kernel_release.clone(),
+        variant: Variant::Debug.name(),
+    };
+    results.write(&lab.dir)?;
+    Ok(close(&results, &all.exits))
+}
+
+/// The checks of the source, each as a test.
+fn checks(ctx: &Context) -> Group {
+    let tests = CHECKS.iter().map(|check| {
+        let began = Instant::now();
+        let step = ctx.ui.step("Check", check.name);
+        let status = match (check.run)(ctx) {
+            Ok(None) => Status::Passed,
+            Ok(Some(findings)) => Status::Failed(findings),
+            Err(error) => Status::Failed(format!("{error:#}")),
+        };
+        drop(step);
+        TestResult {
+            suite: "check".to_owned(),
+            name: check.name.to_owned(),
+            status,
+            time: began.elapsed(),
+            detail: String::new(),
+        }
+    });
+    Group {
+        tests: tests.collect(),
+        ..Group::default()
+    }
+}
+
+/// One line for a test.
+fn tell(test: &TestResult) {
+    let (verdict, why) = match &test.status {
+        Status::Passed => ("PASS", ""),
+        Status::Failed(why) => ("FAIL", why.lines().next().unwrap_or_default()),
+        Status::Skipped(why) => ("SKIP", why.as_str()),
+    };
+    let separator = if why.is_empty() { "" } else { ": " };
+    let time = test.time.as_secs_f64();
+    println!(
+        "{verdict:>12} [{time:>8.3}s] {} {}{separator}{why}",
+        test.suite, test.name
+    );
+}
+
+/// Repeats the failures with what is known of them, and counts.
+fn close(results: &Results, exits: &[Exit]) -> Exit {
+    println!("────────────");
+    for test in &results.tests {
+        if let Status::Failed(why) = &test.status {
+            println!("        FAIL {} {}\n{}", test.suite, test.name, indent(why));
+        }
+    }
+    let (passed, failed, skipped) = results.counts();
+    println!(
+        "     Summary [{}] files in target/lab/latest",
+        duration(results.time)
+    );
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    let failed = (failed > 0).then_some(Exit::Failed);
+    let nothing = (passed == 0 && failed.is_none()).then_some(Exit::NothingRan);
+    worst(exits.iter().copied().chain(failed).chain(nothing))
+}
+
+fn indent(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("             {line}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A test from a step of a machine.
+fn from_step(suite: &str, name: &str, report: &qemu_runner::Report, step: &str) -> TestResult {
+    use qemu_runner::Outcome;
+    let step = report.step(step);
+    let status = match step.and_then(|step| step.outcome.as_ref()) {
+        Some(Outcome::AsExpected) => Status::Passed,
+        Some(Outcome::Failed(why)) => {
+            let lines = step.map(|step| step.lines.join("\n")).unwrap_or_default();
+            Status::Failed(format!(
+                "{why}\n{lines}\nconsole: {}",
+                report.console.display()
+            ))
+        }
+        None => Status::Failed(format!(
+            "it did not end; console: {}",
+            report.console.display()
+        )),
+    };
+    TestResult {
+        suite: suite.to_owned(),
+        name: name.to_owned(),
+        status,
+        time: Duration::from_millis(step.map_or(0, |step| step.ms)),
+        detail: String::new(),
+    }
+}

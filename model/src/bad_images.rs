@@ -4,7 +4,9 @@
 //!
 //! Each is a good image with one thing changed. The tests here hold the parser to the list; a
 //! virtual machine can hold the whole module to it: mount the image, compare the error and the
-//! log, and see that the image is what it was before.
+//! log, and see that the image is what it was before. Two things to mind there: a mount that asks
+//! for silence (`MS_SILENT`, as busybox does) gets no line for a wrong magic number, and lines about
+//! damage are limited to some a second.
 
 mod fields;
 mod list;

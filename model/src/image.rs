@@ -7,15 +7,17 @@
 //! test that compares a tree read here with the tree that went into the image tests the module,
 //! and one that feeds it rubbish does so too.
 
+mod map;
+mod survey;
+
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use zerocopy::IntoBytes as _;
-
+pub use self::map::Extent;
+pub use self::survey::Survey;
 use crate::ext2::{
-    self, dir, run_length, Corrupt, DiskBlock, FileBlock, GroupDesc, Ino, Inode, Kind, Path,
-    SuperBlock,
+    self, dir, Corrupt, DiskBlock, FileBlock, GroupDesc, Ino, Inode, Kind, SuperBlock,
 };
 
 /// Steps that reading one image may take: a run of blocks or a directory block each.
@@ -88,26 +90,6 @@ pub struct Name {
     pub ino: u32,
     /// What the entry says that the inode is, in the bits of a mode.
     pub kind: Option<u16>,
-}
-
-/// Consecutive blocks of a file that lie one behind the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// The first, counted from the start of the file.
-    pub file_block: u32,
-    /// Where it is.
-    pub disk_block: u32,
-    /// How many there are.
-    pub len: u32,
-}
-
-/// All files of an image.
-#[derive(Clone, Debug, Default)]
-pub struct Survey {
-    /// By path, without a slash in front; the root is the empty one.
-    pub files: BTreeMap<Vec<u8>, Stat>,
-    /// What could not be read, with the path.
-    pub faults: Vec<(Vec<u8>, Fault)>,
 }
 
 /// An image whose super block and descriptors are good.
@@ -265,35 +247,6 @@ impl<'a> Image<'a> {
         Ok(found)
     }
 
-    /// Returns where the blocks of inode `ino` are. What is in between is holes.
-    ///
-    /// # Errors
-    ///
-    /// [`Fault::Corrupt`] if anything on the way is damaged; [`Fault::TooMuch`].
-    pub fn extents(&self, ino: u32) -> Result<Vec<Extent>, Fault> {
-        let inode = self.inode(Ino(ino))?;
-        if !has_blocks(&inode) {
-            return Ok(Vec::new());
-        }
-        // OVERFLOW: A size is at most what can be mapped.
-        let size = u64::from(self.block_size());
-        let end = u32::try_from(inode.size.div_ceil(size)).expect("in reach of the pointers");
-        let mut extents: Vec<Extent> = Vec::new();
-        let mut at = 0;
-        while at < end {
-            let (first, len) = self.run(&inode, FileBlock(at), end - at)?;
-            if let Some(first) = first {
-                extents.push(Extent {
-                    file_block: at,
-                    disk_block: first.get(),
-                    len,
-                });
-            }
-            at += len;
-        }
-        Ok(extents)
-    }
-
     /// Returns the target of the symbolic link `ino`.
     ///
     /// # Errors
@@ -309,54 +262,6 @@ impl<'a> Image<'a> {
         };
         let target = self.block(first.get())?.get(..to_usize(inode.size));
         Ok(target.unwrap_or_default().to_vec())
-    }
-
-    /// Reads every inode, directory, symbolic link and map that a name leads to.
-    pub fn survey(&self) -> Survey {
-        let mut survey = Survey::default();
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![(Vec::new(), ext2::ROOT_INO.get())];
-        while let Some((path, ino)) = todo.pop() {
-            if let Err(fault) = self.visit(&path, ino, &mut survey, &mut seen, &mut todo) {
-                let enough = fault == Fault::TooMuch;
-                survey.faults.push((path, fault));
-                if enough {
-                    break;
-                }
-            }
-        }
-        survey
-    }
-
-    fn visit(
-        &self,
-        path: &[u8],
-        ino: u32,
-        survey: &mut Survey,
-        seen: &mut BTreeSet<u32>,
-        todo: &mut Vec<(Vec<u8>, u32)>,
-    ) -> Result<(), Fault> {
-        self.step()?;
-        let stat = self.stat(ino)?;
-        survey.files.insert(path.to_vec(), stat);
-        // Another name of a file, or a directory that is in itself.
-        if !seen.insert(ino) {
-            return Ok(());
-        }
-        self.extents(ino)?;
-        match self.inode(Ino(ino))?.kind {
-            Kind::Directory => {
-                for Name { name, ino, .. } in self.list(ino)? {
-                    if name != b"." && name != b".." {
-                        let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
-                        todo.push(([path, slash, name.as_slice()].concat(), ino));
-                    }
-                }
-            }
-            Kind::Symlink => drop(self.target(ino)?),
-            _ => {}
-        }
-        Ok(())
     }
 
     fn inode(&self, ino: Ino) -> Result<Inode, Fault> {
@@ -396,67 +301,12 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// Returns where a block of a file is, and how many after it follow, up to `max` in all; as
-    /// `fs::map::run`.
-    fn run(
-        &self,
-        inode: &Inode,
-        block: FileBlock,
-        max: u32,
-    ) -> Result<(Option<DiskBlock>, u32), Fault> {
-        self.step()?;
-        let path = Path::to(block, &self.sb)?;
-        let max = max.clamp(1, path.boundary + 1);
-        let (&last, above) = path.offsets().split_last().expect("a path has a pointer");
-        // A block of pointers and those of an inode look the same.
-        let (mut pointers, _) = inode.block.as_bytes().as_chunks();
-        for &offset in above {
-            let below = DiskBlock(u32::from_le_bytes(pointers[to_usize(u64::from(offset))]));
-            if below.get() == 0 {
-                return Ok((None, max));
-            }
-            self.check_run(below, 1)?;
-            (pointers, _) = self.block(below.get())?.as_chunks();
-        }
-        let rest = &pointers[to_usize(u64::from(last))..];
-        let mut rest = rest.iter().map(|pointer| u32::from_le_bytes(*pointer));
-        let first = DiskBlock(rest.next().expect("the pointer itself"));
-        if first.get() == 0 {
-            let rest = rest.take(to_usize(u64::from(max - 1)));
-            let holes = rest.take_while(|pointer| *pointer == 0).count();
-            return Ok((None, 1 + u32::try_from(holes).expect("less than `max`")));
-        }
-        let len = run_length(rest, first, max);
-        self.check_run(first, len)?;
-        Ok((Some(first), len))
-    }
-
-    /// As `fs::Super::check_run`.
-    fn check_run(&self, first: DiskBlock, len: u32) -> Result<(), Fault> {
-        self.sb.check_data_run(first, len)?;
-        let last = DiskBlock(first.get() + (len - 1));
-        for group in self.sb.group_of(first)?..=self.sb.group_of(last)? {
-            let desc = &self.groups[to_usize(u64::from(group))];
-            self.sb.check_against(first, len, desc)?;
-        }
-        Ok(())
-    }
-
     fn step(&self) -> Result<(), Fault> {
         self.steps.set(self.steps.get() + 1);
         if self.steps.get() > BUDGET {
             return Err(Fault::TooMuch);
         }
         Ok(())
-    }
-}
-
-/// Whether the pointers of an inode are pointers.
-fn has_blocks(inode: &Inode) -> bool {
-    match inode.kind {
-        Kind::Regular | Kind::Directory => true,
-        Kind::Symlink => inode.fast_symlink().is_none(),
-        Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => false,
     }
 }
 

@@ -23,7 +23,6 @@ use crate::{
         Corrupt,
         FileBlock,
         Ino,
-        InodeFault,
         Kind, //
     },
     vfs::{
@@ -186,11 +185,7 @@ fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
 fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
     let block = u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)?;
     let Some(first) = map::run(dir, block, 1)?.first else {
-        let found = Corrupt::Inode {
-            ino: disk_ino(dir)?,
-            fault: InodeFault::DirHole(dir.size()),
-        };
-        return Err(error::corrupt(dir.sb(), &found));
+        return Err(error::corrupt_in(dir, &Corrupt::Hole(block)));
     };
     dir.sb().bread(u64::from(first.get()))?.copy_to(0, buffer)
 }

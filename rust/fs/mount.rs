@@ -99,7 +99,15 @@ impl mount::Operations for Cohfs {
     }
 
     fn root(sb: &SuperBlock) -> Result<ARef<Inode>> {
-        let root = inode::iget(sb, ext2::ROOT_INO)?;
+        let root = inode::iget(sb, ext2::ROOT_INO).map_err(|error| {
+            if error != ESTALE {
+                return error;
+            }
+            sb.err(format_args!(
+                "inode 2: deleted, and it is the root; run e2fsck"
+            ));
+            EUCLEAN
+        })?;
         if !root.is_dir() {
             sb.err(format_args!("the root inode is no directory; run e2fsck"));
             return Err(EUCLEAN);

@@ -4,7 +4,7 @@
 //! them changed.
 
 use super::Group;
-use crate::lab::boot::{BUSYBOX, Boot, Lab};
+use crate::lab::boot::{BUSYBOX, Boot, CLAIMS, Lab};
 use crate::lab::filesystem::{EXT2, FileSystem};
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -108,7 +108,7 @@ fn try_image(bad: &BadImage) -> Vec<Step> {
             steps.push(mount("outcome", false).expecting(Expect::Errno(errno.to_owned())));
         }
         Bad::RoOnly => {
-            steps.push(mount("for writing", false).expecting(Expect::Errno("EROFS".to_owned())));
+            steps.push(mount("for writing", false).expecting(Expect::Errno("EINVAL".to_owned())));
             steps.push(mount("outcome", true));
             steps.push(Step {
                 name: name("unmount"),

@@ -109,8 +109,8 @@ pub(crate) fn prepare(claims: &Path, bench: &Bench, image: &Path) -> Result<()> 
 /// Makes an ext2 image with the files of `staging`, and as much again of free space.
 pub(crate) fn make(format: Format, staging: &Path, image: &Path) -> Result<()> {
     let kib = (2 * size_of_files(staging)? / 1024)
-        .max(2048)
-        .next_multiple_of(1024);
+        .max(256)
+        .next_multiple_of(256);
     let mut mke2fs = command(tool("mke2fs")?);
     mke2fs
         .args(["-q", "-F", "-t", "ext2", "-E", "root_owner=0:0"])

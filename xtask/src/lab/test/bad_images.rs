@@ -117,8 +117,9 @@ fn try_image(bad: &BadImage) -> Vec<Step> {
         }
         Bad::EucleanOnList => {
             steps.push(mount("mount", true));
-            let list =
-                format!("! {box_} ls {DIR} 2>/tmp/why && {box_} grep -q 'needs cleaning' /tmp/why");
+            let list = format!(
+                "! {CLAIMS} digest --dir {DIR} 2>/tmp/why && {box_} grep -q 'needs cleaning' /tmp/why"
+            );
             steps.push(shell("outcome", list));
             steps.push(Step {
                 name: name("unmount"),

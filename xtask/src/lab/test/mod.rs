@@ -9,7 +9,7 @@ mod lifecycle;
 mod policies;
 
 use super::accel::Choice;
-use super::boot::Lab;
+use super::boot::{Lab, side_by_side};
 use super::outcome::{VmOutcome, worst};
 use super::results::{Results, Status, TestResult};
 use crate::artifacts::Variant;
@@ -18,6 +18,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::progress::duration;
 use anyhow::Result;
+use policies::Claims;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What to test.
@@ -78,6 +80,14 @@ impl Group {
             splats: outcome.splats,
         }
     }
+
+    /// Adds another group, and tells how its tests went.
+    fn take(&mut self, group: Self) {
+        group.tests.iter().for_each(tell);
+        self.tests.extend(group.tests);
+        self.exits.extend(group.exits);
+        self.splats += group.splats;
+    }
 }
 
 /// Runs the tests and prints how each went; the last line says how many.
@@ -85,33 +95,16 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     let began = Instant::now();
     let lab = Lab::open(ctx, Variant::Debug, choice)?;
     let mut all = Group::default();
-    let mut take = |group: Group| {
-        group.tests.iter().for_each(tell);
-        all.tests.extend(group.tests);
-        all.exits.extend(group.exits);
-        all.splats += group.splats;
-    };
     if arguments.wants("host") {
-        take(host::tests(ctx)?);
+        all.take(host::tests(ctx)?);
     }
     if arguments.wants("check") {
-        take(checks(ctx));
+        all.take(checks(ctx));
     }
-    if arguments.wants("runner") {
-        take(host::runner(ctx, &lab.artifacts)?);
-    }
-    let claims = arguments.claims();
-    if arguments.wants("claims") || !claims.is_empty() {
-        take(policies::tests(&lab, &claims)?);
-    }
-    if arguments.wants("formats") {
-        take(formats::tests(&lab)?);
-    }
-    if arguments.wants("bad-images") {
-        take(bad_images::tests(&lab)?);
-    }
-    if arguments.wants("lifecycle") {
-        take(lifecycle::tests(&lab)?);
+    for group in side_by_side(machines(&lab, arguments)?, lab.at_once(), |group| {
+        group(&lab)
+    }) {
+        all.take(group?);
     }
     let results = Results {
         tests: all.tests,
@@ -122,6 +115,35 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     };
     results.write(&lab.dir)?;
     Ok(close(&results, &all.exits))
+}
+
+/// A group of tests that boots.
+type Boots = Box<dyn FnOnce(&Lab<'_>) -> Result<Group> + Send>;
+
+/// The groups that boot machines, those that take the longest first.
+fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
+    let mut groups: Vec<Boots> = Vec::new();
+    if arguments.wants("runner") {
+        groups.push(Box::new(|lab| host::runner(lab.ctx, &lab.artifacts)));
+    }
+    if arguments.wants("lifecycle") {
+        groups.push(Box::new(lifecycle::tests));
+    }
+    let names = arguments.claims();
+    if arguments.wants("claims") || !names.is_empty() {
+        let claims = Arc::new(Claims::prepare(lab, &names)?);
+        for policy in policies::policies() {
+            let claims = Arc::clone(&claims);
+            groups.push(Box::new(move |lab| claims.tests(lab, &policy)));
+        }
+    }
+    if arguments.wants("bad-images") {
+        groups.push(Box::new(bad_images::tests));
+    }
+    if arguments.wants("formats") {
+        groups.push(Box::new(formats::tests));
+    }
+    Ok(groups)
 }
 
 /// The checks of the source, each as a test.

@@ -3,47 +3,65 @@
 //! Every claim on every policy of cohfs, with blocks smaller than a page and as large.
 
 use super::Group;
-use crate::lab::boot::{Lab, side_by_side};
+use crate::lab::boot::Lab;
+use crate::lab::catalogue::{self, Claim};
+use crate::lab::compare;
 use crate::lab::filesystem::{self, FileSystem};
-use crate::lab::{catalogue, compare, images};
+use crate::lab::images::{self, Bench};
 use anyhow::{Context as _, Result};
+use tempfile::TempDir;
 
 /// The block sizes of claims that do not ask for one.
 const BLOCK_SIZES: [u32; 2] = [4096, 1024];
 
-/// Tries the claims whose id or name matches `names`, or all.
-pub(super) fn tests(lab: &Lab<'_>, names: &[String]) -> Result<Group> {
-    let claims = catalogue::load(&lab.artifacts.claims)?;
-    let claims = catalogue::select(claims, names)?;
-    let benches = images::benches(&claims, &BLOCK_SIZES);
-    let masters = tempfile::tempdir().context("making a directory for images")?;
-    compare::make_images(lab, &benches, masters.path())?;
-    let policies = filesystem::ALL.into_iter().filter(|fs| fs.policy.is_some());
-    let policies: Vec<FileSystem> = policies.collect();
+/// The policies, in the order of their columns.
+pub(super) fn policies() -> impl Iterator<Item = FileSystem> {
+    filesystem::ALL.into_iter().filter(|fs| fs.policy.is_some())
+}
 
-    let each: usize = benches.iter().map(|bench| bench.claims.len()).sum();
-    let total = u64::try_from(each * policies.len())?;
-    let step = lab
-        .ctx
-        .ui
-        .counted("Test", "claims in the debug kernel", total);
-    let on_event = |event: &qemu_runner::Event| {
-        if compare::is_result(event) {
-            step.tick();
-        }
-    };
-    let outcomes = side_by_side(policies.clone(), lab.at_once(), |fs| {
-        compare::try_claims(lab, &fs, &benches, masters.path(), &on_event)
-    });
-    step.done("claims in the debug kernel");
-    let mut all = Group::default();
-    for (fs, outcome) in policies.iter().zip(outcomes) {
-        let outcome = outcome?;
-        let tests = compare::judge(lab.ctx, fs, &claims, &outcome);
-        let group = Group::of_machine(tests, &outcome);
-        all.tests.extend(group.tests);
-        all.exits.extend(group.exits);
-        all.splats += group.splats;
+/// The claims, and the images that they run on.
+pub(super) struct Claims {
+    claims: Vec<Claim>,
+    benches: Vec<Bench>,
+    masters: TempDir,
+}
+
+impl Claims {
+    /// Makes images for the claims whose id or name matches `names`, or for all.
+    pub(super) fn prepare(lab: &Lab<'_>, names: &[String]) -> Result<Self> {
+        let claims = catalogue::load(&lab.artifacts.claims)?;
+        let claims = catalogue::select(claims, names)?;
+        let benches = images::benches(&claims, &BLOCK_SIZES);
+        let masters = tempfile::tempdir().context("making a directory for images")?;
+        compare::make_images(lab, &benches, masters.path())?;
+        Ok(Self {
+            claims,
+            benches,
+            masters,
+        })
     }
-    Ok(all)
+
+    /// Tries them under one policy.
+    pub(super) fn tests(&self, lab: &Lab<'_>, policy: &FileSystem) -> Result<Group> {
+        let total = self
+            .benches
+            .iter()
+            .map(|bench| bench.claims.len())
+            .sum::<usize>();
+        let step = lab.ctx.ui.counted(
+            "Test",
+            format!("claims on {}", policy.name),
+            u64::try_from(total)?,
+        );
+        let on_event = |event: &qemu_runner::Event| {
+            if compare::is_result(event) {
+                step.tick();
+            }
+        };
+        let outcome =
+            compare::try_claims(lab, policy, &self.benches, self.masters.path(), &on_event)?;
+        step.done(format_args!("claims on {}", policy.name));
+        let tests = compare::judge(lab.ctx, policy, &self.claims, &outcome);
+        Ok(Group::of_machine(tests, &outcome))
+    }
 }

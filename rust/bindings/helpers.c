@@ -50,6 +50,11 @@ bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 
 	return dir_emit(ctx, name, namelen, ino, type);
 }
 
+bool cohfs_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
 void cohfs_file_accessed(struct file *file)
 {
 	file_accessed(file);

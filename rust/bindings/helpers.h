@@ -22,6 +22,7 @@ bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
 void cohfs_clear_buffer_write_io_error(struct buffer_head *bh);
 void cohfs_cond_resched(void);
 bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type);
+bool cohfs_fatal_signal_pending(void);
 void cohfs_file_accessed(struct file *file);
 void cohfs_filemap_invalidate_lock(struct address_space *mapping);
 void cohfs_filemap_invalidate_unlock(struct address_space *mapping);

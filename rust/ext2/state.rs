@@ -80,12 +80,15 @@ impl SuperBlock {
 
     /// Writes down in `raw` that it is mounted for writing from `now`, in seconds since 1970.
     ///
+    /// Flags of damage that are in `raw` stay: it may be the second time, after a thaw.
+    ///
     /// # Errors
     ///
     /// [`Corrupt::Short`] if `raw` is not a whole super block.
     pub(crate) fn store_mounted(&self, raw: &mut [u8], now: u32) -> Result<(), Corrupt> {
         let es = raw_mut(raw)?;
-        es.state.set(self.state & !Self::VALID_FS);
+        let state = es.state.get() & !Self::VALID_FS;
+        es.state.set(state);
         es.mnt_count.set(self.mnt_count.saturating_add(1));
         es.mtime.set(now);
         es.wtime.set(now);

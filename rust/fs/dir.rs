@@ -26,6 +26,7 @@ use crate::{
         Kind, //
     },
     vfs::{
+        self,
         file_ops,
         inode_ops,
         DirContext,
@@ -131,6 +132,7 @@ impl file_ops::Operations for Dir {
             if pos >= dir.size() {
                 return Ok(());
             }
+            vfs::check_killed()?;
             let start = pos >> bits << bits;
             read_block(dir, pos >> bits, &mut buffer)?;
             for entry in dir::entries(&buffer, &sb.data().disk, disk_ino(dir)?) {
@@ -162,6 +164,7 @@ fn find(dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
     let sb = dir.sb();
     let mut buffer = block_buffer(dir)?;
     for block in 0..dir.size() >> sb.block_bits() {
+        vfs::check_killed()?;
         read_block(dir, block, &mut buffer)?;
         let found = dir::find(&buffer, &sb.data().disk, disk_ino(dir)?, name)
             .map_err(|found| error::corrupt(sb, &found))?;

@@ -66,6 +66,9 @@ impl Pointers<'_> {
 
 /// Returns where block `block` of the file is, and how many after it follow, up to `max` in all.
 ///
+/// What the pointers cannot reach is a hole: `FIBMAP` may ask for it, and so may a read of the last
+/// page of the longest file.
+///
 /// # Context
 ///
 /// May sleep.
@@ -79,7 +82,12 @@ pub(super) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
     let data = sb.data();
     let corrupt = |found: Corrupt| error::corrupt_in(inode, &found);
 
-    let path = Path::to(block, &data.disk).map_err(corrupt)?;
+    let Ok(path) = Path::to(block, &data.disk) else {
+        return Ok(Run {
+            first: None,
+            len: 1,
+        });
+    };
     // OVERFLOW: The number of pointers in a block is small.
     let max = max.clamp(1, path.boundary + 1);
     let mut pointers = Pointers::Inode(inode);
@@ -172,8 +180,11 @@ impl Mapper for Map {
         // OVERFLOW: A range is not empty, by its invariants.
         let last = (range.end() - 1) >> bits;
         let run = run(inode, file_block(first)?, count(last - first + 1))?;
-        if run.first.is_none() && intent == Intent::Write {
-            return Err(EOPNOTSUPP);
+        match (run.first, intent) {
+            // Nothing but a damaged or changed image brings a dirty folio over a hole.
+            (None, Intent::Writeback) => return Err(EIO),
+            (None, Intent::Write | Intent::Fault) => return Err(EOPNOTSUPP),
+            _ => {}
         }
         // OVERFLOW: A block number has 32 bits, and a block 12.
         Ok(Extent {

@@ -170,7 +170,15 @@ fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, Bu
             ),
         ));
     }
-    read_super_in(sb, disk.block_size())
+    let (again, buffer, offset) = read_super_in(sb, disk.block_size())?;
+    if again.block_size() != disk.block_size() {
+        return Err(refuse(
+            sb,
+            EUCLEAN,
+            format_args!("the super block changes while it is read"),
+        ));
+    }
+    Ok((again, buffer, offset))
 }
 
 /// Reads and checks the super block with blocks of `size` bytes.

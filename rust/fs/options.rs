@@ -10,9 +10,12 @@
 //! `coherency` is the promise about direct writes, `walker` what removes a folio; see
 //! [`crate::coherency`].
 
-use crate::coherency::{
-    Policy,
-    Walker, //
+use crate::{
+    coherency::{
+        Policy,
+        Walker, //
+    },
+    vfs::may_complain, //
 };
 use core::fmt;
 use kernel::{
@@ -73,13 +76,13 @@ impl Request {
         let value = value.unwrap_or_default().to_bytes();
         match key.to_bytes() {
             b"coherency" => {
-                let policy = Policy::parse(value)
-                    .map_err(|why| refuse(key, value, format_args!("{why}")))?;
+                let policy =
+                    Policy::parse(value).map_err(|why| refuse(key, format_args!("{why}")))?;
                 self.policy = Some(policy);
             }
             b"walker" => {
-                let walker = Walker::parse(value)
-                    .map_err(|why| refuse(key, value, format_args!("{why}")))?;
+                let walker =
+                    Walker::parse(value).map_err(|why| refuse(key, format_args!("{why}")))?;
                 self.walker = Some(walker);
             }
             _ => return Err(ENOPARAM),
@@ -97,11 +100,12 @@ impl Request {
 }
 
 /// Says in the log why a value was not taken.
-fn refuse(key: &CStr, value: &[u8], why: fmt::Arguments<'_>) -> Error {
-    let value = core::str::from_utf8(value).unwrap_or("?");
-    pr_err!(
-        "mount option {}={value}: {why}\n",
-        key.to_str().unwrap_or("?")
-    );
+///
+/// Whoever has a user namespace of his own may get here: nothing of what he gave is printed, and
+/// not often.
+fn refuse(key: &CStr, why: fmt::Arguments<'_>) -> Error {
+    if may_complain() {
+        pr_err!("mount option {}: {why}\n", key.to_str().unwrap_or("?"));
+    }
     EINVAL
 }

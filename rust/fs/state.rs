@@ -111,10 +111,12 @@ impl State {
     ///
     /// That of the device.
     pub(super) fn end_writing(&self) -> Result {
-        match self.writable.lock().take() {
-            Some(writable) => self.store_unmounted(&writable.before),
-            None => Ok(()),
+        let mut writable = self.writable.lock();
+        if let Some(ending) = &*writable {
+            self.store_unmounted(&ending.before)?;
         }
+        *writable = None;
+        Ok(())
     }
 
     /// Marks the volume as not in use while it is frozen.
@@ -148,7 +150,11 @@ impl State {
     fn store_unmounted(&self, before: &ext2::SuperBlock) -> Result {
         let now = now();
         self.change(|raw| before.store_unmounted(raw, now))?;
-        self.buffer.sync()
+        self.buffer.sync().inspect_err(|_| {
+            // The VFS goes on as if nothing had been asked: so does the super block. It can only
+            // be too short, which it is not.
+            let _ = self.change(|raw| before.store_mounted(raw, now));
+        })
     }
 
     /// Waits until the super block is on the device, if `wait`.

@@ -30,6 +30,9 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
+/// How often a removal is tried while somebody is dirtying a folio of the file.
+const REDIRTY_TRIES: u32 = 100;
+
 /// A folio that stays allocated for `'a`, but may leave its mapping at any time.
 ///
 /// # Invariants
@@ -200,9 +203,19 @@ impl QuiescentFolio<'_> {
         } {
             return Removal::Busy(Busy::Private);
         }
-        // SAFETY: The folio is referenced by us besides the page cache, locked, unmapped, without
-        // private state, in `mapping`.
-        unsafe { mapping.host().redirty().remove(mapping, folio.as_raw()) }
+        let mut removal = Removal::Busy(Busy::Redirtied);
+        for _ in 0..REDIRTY_TRIES {
+            // SAFETY: The folio is referenced by us besides the page cache, locked, unmapped,
+            // without private state, in `mapping`.
+            removal = unsafe { mapping.host().redirty().remove(mapping, folio.as_raw()) };
+            if removal != Removal::Busy(Busy::Redirtied) {
+                break;
+            }
+            // It is most often another folio of the file that is being dirtied.
+            // SAFETY: We may sleep.
+            unsafe { bindings::cohfs_cond_resched() };
+        }
+        removal
     }
 }
 

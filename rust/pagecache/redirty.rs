@@ -5,8 +5,8 @@
 //! `generic_error_remove_folio`, the one exported function that removes a single folio, clears the
 //! dirty bit on its way (`truncate_cleanup_folio` in `mm/truncate.c`). Whoever dirties the folio
 //! between our last look at that bit and the removal would lose what he wrote. Most dirtiers hold
-//! the folio lock, and we do too; those that do not are stopped here, because every dirtying goes
-//! through `->dirty_folio` (`folio_mark_dirty` in `mm/page-writeback.c`).
+//! the folio lock, and we do too; those that do not are stopped here, because they dirty through
+//! `->dirty_folio` (`folio_mark_dirty` in `mm/page-writeback.c`).
 //!
 //! # Argument
 //!

@@ -100,6 +100,23 @@ pub(crate) fn real_seconds() -> i64 {
     unsafe { bindings::ktime_get_real_seconds() }
 }
 
+/// Ends a walk that an image can make as long as it likes, if the task is being killed.
+///
+/// # Errors
+///
+/// [`EINTR`] if it is.
+pub(crate) fn check_killed() -> Result {
+    // SAFETY: No requirements; both are about the task that calls.
+    let killed = unsafe {
+        bindings::cohfs_cond_resched();
+        bindings::cohfs_fatal_signal_pending()
+    };
+    if killed {
+        return Err(EINTR);
+    }
+    Ok(())
+}
+
 /// Says whether a message about an error that can come again and again may be printed now.
 pub(crate) fn may_complain() -> bool {
     // SAFETY: No requirements.

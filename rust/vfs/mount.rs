@@ -201,8 +201,14 @@ impl<T: Operations> VTable<T> {
                 (Self::context(fc), SuperBlock::from_raw(sb))
             };
             // SAFETY: `fc` is valid.
-            let flags = u32_as_usize(unsafe { (*fc).sb_flags });
-            let rdonly = flags & bindings::COHFS_CONST_SB_RDONLY != 0;
+            let (flags, mask) = unsafe { ((*fc).sb_flags, (*fc).sb_flags_mask) };
+            // As `reconfigure_super` in `fs/super.c`: only what is under the mask changes.
+            let asked = |bits| u32_as_usize(bits) & bindings::COHFS_CONST_SB_RDONLY != 0;
+            let rdonly = if asked(mask) {
+                asked(flags)
+            } else {
+                sb.is_rdonly()
+            };
             T::reconfigure(sb, context, rdonly).map(|()| 0)
         })
     }

@@ -247,6 +247,10 @@ fn a_mount_for_writing_leaves_its_marks_and_takes_them_back() {
         (raw.state.get(), raw.mtime.get(), raw.wtime.get()),
         (3, 77, 88)
     );
+    // Frozen and thawed: what was found stays found.
+    sb.store_mounted(raw.as_mut_bytes(), 99)
+        .expect("long enough");
+    assert_eq!(raw.state.get(), 2);
 }
 
 #[test]

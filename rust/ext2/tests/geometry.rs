@@ -100,6 +100,23 @@ fn with_meta_bg_descriptors_are_in_the_groups_they_describe() {
 }
 
 #[test]
+fn meta_bg_may_begin_later_than_the_first_group() {
+    let sb = super_block(0, |es| {
+        es.feature_incompat.set(Incompat::META_BG);
+        es.first_meta_bg.set(1);
+        es.blocks_per_group.set(1024);
+        es.inodes_per_group.set(64);
+        es.inodes_count.set(64 * 64);
+    });
+    assert_eq!(sb.desc_location(31), (DiskBlock(2), 31 * 32));
+    assert_eq!(sb.desc_location(32), (DiskBlock(1 + 32 * 1024), 0));
+    // The groups before it are as without: one block of descriptors with each super block.
+    let overheads = [0, 2, 9, 31, 32, 33, 49, 63].map(|group| sb.group_overhead(group));
+    assert_eq!(overheads, [2, 0, 2, 0, 1, 1, 1, 1]);
+    assert_eq!(sb.check_data_block(DiskBlock(3)), Ok(DiskBlock(3)));
+}
+
+#[test]
 fn overhead_is_what_c_counts() {
     // 8 groups, with backups in 0, 1, 3, 5 and 7; 256 blocks of inodes each; one of descriptors.
     let sb = super_block(0, |_| ());

@@ -165,6 +165,10 @@ impl Machine {
             // On a busy host the check whether the timer ticks may find that it does not.
             "no_timer_check",
         ];
+        if self.accel.name() == "tcg" {
+            // A busy host may not run the guest's CPUs for a while. A minute or two is a lockup.
+            words.extend(["watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120"]);
+        }
         words.extend(self.append.iter().map(String::as_str));
         words.join(" ")
     }

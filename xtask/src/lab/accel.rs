@@ -11,6 +11,7 @@ use crate::process::{command, find_program, output};
 use anyhow::{Context as _, Result};
 use qemu_runner::{Accel, Machine};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,11 +24,13 @@ pub(crate) enum Choice {
     Tcg,
 }
 
-/// What was found once and holds until the machine reboots or QEMU or the kernel changes.
-#[derive(Serialize, Deserialize)]
+/// What was found once for each kernel, and holds until the machine reboots or QEMU changes.
+#[derive(Default, Serialize, Deserialize)]
 struct Remembered {
-    key: String,
-    accel: Accel,
+    /// The latest, for `doctor`.
+    accel: Option<Accel>,
+    /// By what the answer depends on.
+    all: BTreeMap<String, Accel>,
 }
 
 /// Settles what runs the guests, and says so.
@@ -52,11 +55,12 @@ pub(crate) fn settle(ctx: &Context, choice: Choice, artifacts: &Artifacts) -> Re
 fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
     let key = fingerprint(artifacts)?;
     let file = ctx.cache.path(PROBE);
-    let remembered = std::fs::read(&file)
+    let mut remembered = std::fs::read(&file)
         .ok()
-        .and_then(|text| serde_json::from_slice::<Remembered>(&text).ok());
-    if let Some(remembered) = remembered.filter(|remembered| remembered.key == key) {
-        return Ok(remembered.accel);
+        .and_then(|text| serde_json::from_slice::<Remembered>(&text).ok())
+        .unwrap_or_default();
+    if let Some(accel) = remembered.all.get(&key) {
+        return Ok(accel.clone());
     }
     let step = ctx.ui.step("Accel", "trying KVM once");
     let machine = Machine {
@@ -72,10 +76,8 @@ fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
     let dir = tempfile::tempdir().context("making a directory for the trial")?;
     let accel = Accel::probe(&machine, dir.path())?;
     drop(step);
-    let remembered = Remembered {
-        key,
-        accel: accel.clone(),
-    };
+    remembered.accel = Some(accel.clone());
+    remembered.all.insert(key, accel.clone());
     write_atomically(&file, &serde_json::to_vec(&remembered)?)?;
     Ok(accel)
 }

@@ -134,6 +134,11 @@ pub(crate) fn select(claims: Vec<Claim>, patterns: &[String]) -> Result<Vec<Clai
 }
 
 impl Claim {
+    /// Whether it needs something to happen while something else takes its time.
+    pub(crate) fn is_race(&self) -> bool {
+        self.needs.disk != DiskKind::Plain
+    }
+
     /// Whether a pattern with `*` and `?` matches the id, the name, or `ID.name`. Case does not
     /// matter.
     pub(crate) fn matches(&self, pattern: &str) -> bool {

@@ -14,7 +14,8 @@ use lab_proto::Job;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
-use crate::run::{Deadlines, End, run};
+use crate::report::End;
+use crate::run::{Deadlines, run};
 
 /// CPU models to try under KVM. The second leaves out what some nested hosts cannot set.
 const MODELS: [&str; 2] = ["host", "host,-arch-capabilities"];

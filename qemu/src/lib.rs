@@ -8,8 +8,10 @@
 
 pub mod accel;
 pub mod cpio;
+mod events;
 pub mod ktap;
 pub mod machine;
+pub mod report;
 pub mod run;
 mod shell;
 pub mod splat;
@@ -17,6 +19,7 @@ pub mod splat;
 pub use accel::Accel;
 pub use lab_proto::{Action, Event, Expect, Job, Outcome, Step};
 pub use machine::{Disk, ErrorRange, GuestFile, Machine};
-pub use run::{Deadlines, End, Report, StepReport, run};
+pub use report::{End, Report, StepReport};
+pub use run::{Deadlines, run};
 pub use shell::shell;
 pub use splat::Splat;

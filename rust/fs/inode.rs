@@ -36,15 +36,24 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
+use pin_init::pin_data;
 
 /// Size in bytes of what every inode on disk has; larger inodes have more behind it.
 const RAW_SIZE: usize = 128;
 
 /// What is kept for each inode besides what the VFS keeps.
+#[pin_data]
 pub(crate) struct Private {
     /// The inode as it was read. Owner, permissions, times, links and size are the VFS's since
     /// then. The pointers to blocks do not change: nothing is allocated.
     pub(super) disk: ext2::Inode,
+}
+
+impl Private {
+    /// Makes the private part of an inode as it is on disk.
+    fn new(disk: ext2::Inode) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self { disk })
+    }
 }
 
 /// Returns inode `ino`, read from the disk if nobody did before.
@@ -74,7 +83,7 @@ pub(super) fn iget(sb: &SuperBlock, ino: Ino) -> Result<ARef<Inode>> {
         ctime: disk.ctime,
         generation: disk.generation,
     };
-    new.publish(&attributes, Private { disk }, |new| set_kind(new, &disk))
+    new.publish(&attributes, Private::new(disk), |new| set_kind(new, &disk))
 }
 
 /// Reads the block that inode `ino` is in; returns also where it starts in that.
@@ -183,12 +192,13 @@ pub(super) fn write(inode: &Inode) -> Result {
     Ok(())
 }
 
-/// Waits until the inode's block is on the device.
+/// Waits until the inode's block, and the buffers that belong to the inode, are on the device.
 ///
 /// # Errors
 ///
 /// [`EIO`] if it could not be written.
 pub(super) fn sync(inode: &Inode) -> Result {
+    inode.sync_metadata()?;
     let (buffer, _) = locate(inode.sb(), ino(inode)?)?;
     buffer.sync()
 }

@@ -47,6 +47,11 @@ impl BufferHead {
         NonNull::new(bh).map(Self).ok_or(EIO)
     }
 
+    /// Returns the C buffer.
+    pub(super) fn as_raw(&self) -> *mut bindings::buffer_head {
+        self.0.as_ptr()
+    }
+
     /// Returns the size of the block in bytes.
     pub(crate) fn size(&self) -> usize {
         // SAFETY: Valid by the type invariants.

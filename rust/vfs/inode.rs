@@ -34,7 +34,7 @@ const S_IFMT: u16 = bindings::S_IFMT as u16; // CAST: 16 bits.
 ///
 /// # Invariants
 ///
-/// The inode is that of an `InodeInfo<T>` whose `data` is set, and its super block's private part
+/// The inode is that of an `InodeInfo<T>` that has its data, and its super block's private part
 /// exists.
 #[repr(transparent)]
 pub(crate) struct Inode<T: FileSystem>(Opaque<bindings::inode>, PhantomData<T>);
@@ -100,12 +100,15 @@ impl<T: FileSystem> Inode<T> {
         self.0.get()
     }
 
+    /// Returns the whole that the C inode begins.
+    pub(super) fn info(&self) -> *mut InodeInfo<T> {
+        self.as_raw().cast()
+    }
+
     /// Returns the file system's own part.
     pub(crate) fn data(&self) -> &T::Inode {
-        // SAFETY: Embedded in an `InodeInfo<T>`, by the type invariants.
-        let data = unsafe { &(*self.as_raw().cast::<InodeInfo<T>>()).data };
-        // SAFETY: Set, by the type invariants.
-        unsafe { data.as_ref().unwrap_unchecked() }
+        // SAFETY: Embedded in an `InodeInfo<T>`, and initialised, by the type invariants.
+        unsafe { &*(*self.info()).data.get() }
     }
 
     /// Returns the mount.
@@ -225,7 +228,7 @@ impl<T: FileSystem> SuperBlock<T> {
 ///
 /// # Invariants
 ///
-/// The inode is `I_NEW`, its `data` is not set, and we own a reference.
+/// The inode is `I_NEW`, has no data, and we own a reference.
 #[must_use = "an inode that is not published fails"]
 pub(crate) struct NewInode<'a, T: FileSystem> {
     inode: NonNull<bindings::inode>,
@@ -249,11 +252,11 @@ impl<'a, T: FileSystem> NewInode<'a, T> {
     ///
     /// # Errors
     ///
-    /// [`EUCLEAN`] if the size is not one that a file can have, or that of `kind`.
+    /// [`EUCLEAN`] if the size is not one that a file can have, or that of `kind` or of `data`.
     pub(crate) fn publish(
         self,
         attributes: &Attributes,
-        data: T::Inode,
+        data: impl PinInit<T::Inode, Error>,
         kind: impl FnOnce(&mut Self) -> Result,
     ) -> Result<ARef<Inode<T>>> {
         let mut new = self;
@@ -273,14 +276,19 @@ impl<'a, T: FileSystem> NewInode<'a, T> {
             (*inode).i_generation = attributes.generation;
         }
         kind(&mut new)?;
-        // SAFETY: Embedded in an `InodeInfo<T>`, as all inodes of the mount are.
-        unsafe { (*inode.cast::<InodeInfo<T>>()).data.populate(data) };
+        let info = inode.cast::<InodeInfo<T>>();
+        // SAFETY: Embedded in an `InodeInfo<T>`, as all inodes of the mount are, which does not move
+        // and has no data yet, by the type invariants.
+        unsafe { pin_init::raw_try_init((*info).data.get(), data)? };
+        // INVARIANT: Just initialised.
+        // SAFETY: As above.
+        unsafe { (*info).has_data.set(true) };
         let inode = new.inode;
         core::mem::forget(new);
         // SAFETY: New and complete; those who wait for it see all of the above.
         unsafe { bindings::unlock_new_inode(inode.as_ptr()) };
         // SAFETY: We own the reference of `new`, which was forgotten.
-        // INVARIANT: `data` was just set.
+        // INVARIANT: It has its data now.
         Ok(unsafe { ARef::from_raw(inode.cast()) })
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     pagecache::Host, //
 };
 use core::{
+    cell::Cell,
     marker::PhantomData,
     ptr::{
         self,
@@ -22,18 +23,26 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::SetOnce, //
+    sync::SetOnce,
+    types::Opaque, //
 };
 
 /// An inode as it lies in memory: what the page cache needs, then the file system's own part.
 ///
 /// C's `struct inode` is the first member of the first member, so that a pointer to either is a
 /// pointer to both.
+///
+/// # Invariants
+///
+/// `data` is initialised, and pinned, if `has_data`. That is set before the inode is seen by anybody
+/// but its maker, and does not change until the memory is freed.
 #[repr(C)]
 pub(super) struct InodeInfo<T: FileSystem> {
     pub(super) host: Host,
-    /// Set before the inode is seen by anybody but its maker.
-    pub(super) data: SetOnce<T::Inode>,
+    /// The buffers that belong to the inode, see `metadata.rs`.
+    pub(super) metadata: Opaque<bindings::mapping_metadata_bhs>,
+    pub(super) data: Opaque<T::Inode>,
+    pub(super) has_data: Cell<bool>,
     /// The target of a symbolic link that `i_link` points to.
     pub(super) link: SetOnce<KVec<u8>>,
 }
@@ -69,7 +78,7 @@ impl<T: FileSystem> InodeCache<T> {
                 name.as_char_ptr(),
                 size,
                 bindings::COHFS_CONST_INODE_CACHE_FLAGS,
-                Some(construct),
+                Some(construct::<T>),
             )
         };
         // INVARIANT: C returns a cache or NULL.
@@ -96,9 +105,14 @@ impl<T: FileSystem> Drop for InodeCache<T> {
 /// # Safety
 ///
 /// Called by the slab allocator with memory for an `InodeInfo`.
-unsafe extern "C" fn construct(object: *mut c_void) {
-    // SAFETY: By our requirements; `Host` is the first member.
-    unsafe { Host::init_once(object.cast()) };
+unsafe extern "C" fn construct<T: FileSystem>(object: *mut c_void) {
+    let info = object.cast::<InodeInfo<T>>();
+    // SAFETY: By our requirements. The list's mapping is that of the same object, and both stay.
+    unsafe {
+        Host::init_once(&raw mut (*info).host);
+        let mapping = &raw mut (*info.cast::<bindings::inode>()).i_data;
+        bindings::mmb_init(Opaque::cast_into(&raw const (*info).metadata), mapping);
+    }
 }
 
 /// Allocates an inode: `super_operations.alloc_inode`.
@@ -119,7 +133,7 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
         let info = inode.cast::<InodeInfo<T>>();
         // SAFETY: Points to an object of our cache, in which these two hold nothing that is alive.
         unsafe {
-            (&raw mut (*info).data).write(SetOnce::new());
+            (&raw mut (*info).has_data).write(Cell::new(false));
             (&raw mut (*info).link).write(SetOnce::new());
         }
     }
@@ -134,10 +148,12 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
 /// perhaps in soft interrupt context. The super block may be gone.
 pub(super) unsafe extern "C" fn free_inode<T: FileSystem>(inode: *mut bindings::inode) {
     let info = inode.cast::<InodeInfo<T>>();
-    // SAFETY: Both were written by `alloc_inode`, and this is the last use. `host` keeps what its
-    // constructor made.
+    // SAFETY: `has_data` and `link` were written by `alloc_inode`, `data` is as the former says, and
+    // this is the last use. `host` and `metadata` keep what their constructor made.
     unsafe {
-        ptr::drop_in_place(&raw mut (*info).data);
+        if (*info).has_data.get() {
+            ptr::drop_in_place(Opaque::cast_into(&raw const (*info).data));
+        }
         ptr::drop_in_place(&raw mut (*info).link);
     }
     // `kfree` finds the cache by itself; we could not, without the super block.

@@ -27,6 +27,7 @@ mod fs_type;
 mod inode;
 mod inode_cache;
 mod inode_kind;
+mod metadata;
 mod registration;
 mod stand_in;
 mod super_block;
@@ -90,7 +91,7 @@ pub(crate) trait FileSystem: Sized + Send + Sync + 'static {
     /// What it keeps for each mount.
     type Super: Send + Sync;
 
-    /// What it keeps for each inode. Dropping it must not sleep.
+    /// What it keeps for each inode, pinned. Dropping it must not sleep.
     type Inode: Send + Sync;
 }
 

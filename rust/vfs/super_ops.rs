@@ -6,6 +6,7 @@
 
 use super::{
     inode_cache,
+    metadata,
     FileSystem,
     Inode,
     SuperBlock, //
@@ -75,6 +76,7 @@ impl<T: Operations> VTable<T> {
     pub(super) const TABLE: bindings::super_operations = bindings::super_operations {
         alloc_inode: Some(inode_cache::alloc_inode::<T>),
         free_inode: Some(inode_cache::free_inode::<T>),
+        evict_inode: Some(Self::evict_inode),
         write_inode: Some(Self::write_inode),
         sync_inode_metadata: Some(Self::sync_inode_metadata),
         sync_fs: Some(Self::sync_fs),
@@ -97,6 +99,19 @@ impl<T: Operations> VTable<T> {
             let data = (*sb).s_fs_info;
             (*sb).s_fs_info = ptr::null_mut();
             ForeignOwnable::from_foreign(data)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an inode that nobody uses any more, of a mount in use. It may be a bad
+    /// one, without data.
+    unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
+        // SAFETY: By our requirements.
+        unsafe {
+            bindings::truncate_inode_pages_final(&raw mut (*inode).i_data);
+            metadata::evict::<T>(inode.cast());
+            bindings::clear_inode(inode);
         }
     }
 

@@ -27,3 +27,4 @@ const int COHFS_CONST_I_DIRTY = I_DIRTY;
 const unsigned long COHFS_CONST_SB_NOATIME = SB_NOATIME;
 const unsigned long COHFS_CONST_SB_RDONLY = SB_RDONLY;
 const unsigned long COHFS_CONST_SB_SILENT = SB_SILENT;
+const unsigned long COHFS_CONST_SB_SYNCHRONOUS = SB_SYNCHRONOUS;

@@ -70,6 +70,11 @@ void cohfs_filemap_invalidate_unlock(struct address_space *mapping)
 	filemap_invalidate_unlock(mapping);
 }
 
+unsigned long cohfs_find_next_zero_bit_le(const void *addr, unsigned long size, unsigned long offset)
+{
+	return find_next_zero_bit_le(addr, size, offset);
+}
+
 void cohfs_folio_get(struct folio *folio)
 {
 	folio_get(folio);
@@ -143,6 +148,11 @@ bool cohfs_folio_test_writeback(const struct folio *folio)
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count)
 {
 	return generic_write_sync(iocb, count);
+}
+
+void cohfs_get_bh(struct buffer_head *bh)
+{
+	get_bh(bh);
 }
 
 gid_t cohfs_i_gid_read(const struct inode *inode)
@@ -320,6 +330,11 @@ void cohfs_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
+struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block)
+{
+	return sb_getblk(sb, block);
+}
+
 bool cohfs_sb_rdonly(const struct super_block *sb)
 {
 	return sb_rdonly(sb);
@@ -343,6 +358,16 @@ void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void 
 void cohfs_set_inode_metadata_writeback(struct inode *inode)
 {
 	set_inode_metadata_writeback(inode);
+}
+
+bool cohfs_test_and_clear_bit_le(unsigned int nr, void *addr)
+{
+	return test_and_clear_bit_le(nr, addr);
+}
+
+bool cohfs_test_and_set_bit_le(unsigned int nr, void *addr)
+{
+	return test_and_set_bit_le(nr, addr);
 }
 
 vm_fault_t cohfs_vmf_fs_error(int err)

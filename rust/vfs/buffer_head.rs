@@ -3,21 +3,31 @@
 //! One cached block of the device.
 //!
 //! Whoever may write to the device can change a cached block at any moment, so there is never a
-//! Rust reference to its bytes: they are copied out, and copied in under the buffer's lock.
+//! Rust reference to its bytes. There are three ways to them:
+//!
+//! - Structures are copied out, changed, and copied in under the buffer's lock, so that no half of
+//!   a change is written out. Who changes the same bytes is kept apart by the caller.
+//! - Single words, such as pointers to blocks and counts, are loaded and stored whole, without the
+//!   lock: nobody sees half of one, the device included.
+//! - Bits of a bitmap are taken and given back atomically, also without the lock.
 //!
 //! C header: [`include/linux/buffer_head.h`](srctree/include/linux/buffer_head.h)
 
 use crate::bindings;
-use core::ptr::{
-    self,
-    NonNull, //
+use core::{
+    mem::ManuallyDrop,
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     error::to_result,
+    num::casts::u32_as_usize,
     prelude::*, //
 };
 
-/// Owns one reference to a `struct buffer_head` that was read from the device.
+/// Owns one reference to a `struct buffer_head` that was read from the device, or zeroed.
 ///
 /// # Invariants
 ///
@@ -30,6 +40,7 @@ unsafe impl Send for BufferHead {}
 // SAFETY: As above.
 unsafe impl Sync for BufferHead {}
 
+#[allow(dead_code, reason = "allocation will call it")]
 impl BufferHead {
     /// Reads one block of the file system's size.
     ///
@@ -47,9 +58,38 @@ impl BufferHead {
         NonNull::new(bh).map(Self).ok_or(EIO)
     }
 
+    /// Returns a zeroed block of the file system's size, without reading it from the device.
+    ///
+    /// # Safety
+    ///
+    /// `sb` is a valid super block whose block size is set.
+    pub(super) unsafe fn zeroed(sb: *mut bindings::super_block, block: u64) -> Result<Self> {
+        // SAFETY: By our requirements.
+        let bh = unsafe { bindings::cohfs_sb_getblk(sb, block) };
+        let bh = NonNull::new(bh).ok_or(ENOMEM)?;
+        // LOCKING: Who reads the block at the same moment, through the device, sees it as it was
+        // or as zeroes.
+        // SAFETY: We own a reference, so `b_data` is valid for `b_size` bytes.
+        // INVARIANT: Up to date from here on.
+        unsafe {
+            bindings::cohfs_lock_buffer(bh.as_ptr());
+            (*bh.as_ptr()).b_data.write_bytes(0, (*bh.as_ptr()).b_size);
+            bindings::cohfs_clear_buffer_write_io_error(bh.as_ptr());
+            bindings::cohfs_set_buffer_uptodate(bh.as_ptr());
+            bindings::unlock_buffer(bh.as_ptr());
+        }
+        Ok(Self(bh))
+    }
+
     /// Returns the C buffer.
     pub(super) fn as_raw(&self) -> *mut bindings::buffer_head {
         self.0.as_ptr()
+    }
+
+    /// Returns the number of the block on the device.
+    pub(crate) fn block(&self) -> u64 {
+        // SAFETY: Valid by the type invariants; constant while referenced.
+        unsafe { (*self.as_raw()).b_blocknr }
     }
 
     /// Returns the size of the block in bytes.
@@ -81,15 +121,120 @@ impl BufferHead {
         Ok(())
     }
 
-    /// Returns the little-endian word at byte `offset`.
+    /// Returns the address of the word of type `W` at byte `offset`.
+    fn word<W>(&self, offset: usize) -> Result<*mut W> {
+        // Blocks are aligned to their size, so their words are if the offset is.
+        if offset % size_of::<W>() != 0 {
+            return Err(EINVAL);
+        }
+        self.bytes(offset, size_of::<W>()).map(|at| at.cast())
+    }
+
+    /// Returns the little-endian word of 16 bits at byte `offset`.
     ///
     /// # Errors
     ///
-    /// [`EINVAL`] if it is not within the block.
+    /// [`EINVAL`] if it is not within the block, or not aligned.
+    pub(crate) fn le16(&self, offset: usize) -> Result<u16> {
+        // SAFETY: Valid and aligned, by `word`; volatile, since it may change at any moment.
+        let word = unsafe { self.word::<u16>(offset)?.read_volatile() };
+        Ok(u16::from_le(word))
+    }
+
+    /// Returns the little-endian word of 32 bits at byte `offset`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::le16`].
     pub(crate) fn le32(&self, offset: usize) -> Result<u32> {
-        let mut word = [0; 4];
-        self.copy_to(offset, &mut word)?;
-        Ok(u32::from_le_bytes(word))
+        // SAFETY: As in `le16`.
+        let word = unsafe { self.word::<u32>(offset)?.read_volatile() };
+        Ok(u32::from_le(word))
+    }
+
+    /// Stores a little-endian word of 16 bits at byte `offset`. The block is to be
+    /// [marked dirty](Self::mark_dirty) afterwards.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. Two stores of one word are kept apart by the caller.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::le16`].
+    pub(crate) fn set_le16(&self, offset: usize, value: u16) -> Result {
+        // SAFETY: As in `le16`.
+        unsafe { self.word::<u16>(offset)?.write_volatile(value.to_le()) };
+        Ok(())
+    }
+
+    /// Stores a little-endian word of 32 bits, as [`Self::set_le16`] does one of 16.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::le16`].
+    pub(crate) fn set_le32(&self, offset: usize, value: u32) -> Result {
+        // SAFETY: As in `le16`.
+        unsafe { self.word::<u32>(offset)?.write_volatile(value.to_le()) };
+        Ok(())
+    }
+
+    /// Returns the first clear bit of `from..end`, bit 0 being the lowest of the first byte.
+    pub(crate) fn find_next_zero_bit(&self, from: u32, end: u32) -> Option<u32> {
+        let end = end.min(self.bits());
+        // SAFETY: `end` bits are within the block. `b_data` is aligned to the size of a block, so
+        // the words that C reads are within it as well.
+        let bit = unsafe {
+            bindings::cohfs_find_next_zero_bit_le(
+                (*self.as_raw()).b_data.cast(),
+                u32_as_usize(end),
+                u32_as_usize(from),
+            )
+        };
+        // C returns `end` if there is none, and never more than that.
+        u32::try_from(bit).ok().filter(|&bit| bit < end)
+    }
+
+    /// Sets a bit; says whether it was clear. A bit beyond the block is not.
+    pub(crate) fn test_and_set_bit(&self, bit: u32) -> bool {
+        // SAFETY: Within the block, as just checked, and aligned as above. C does it atomically.
+        bit < self.bits()
+            && !unsafe { bindings::cohfs_test_and_set_bit_le(bit, (*self.as_raw()).b_data.cast()) }
+    }
+
+    /// Clears a bit; says whether it was set. A bit beyond the block is not.
+    pub(crate) fn test_and_clear_bit(&self, bit: u32) -> bool {
+        // SAFETY: As in `test_and_set_bit`.
+        bit < self.bits()
+            && unsafe { bindings::cohfs_test_and_clear_bit_le(bit, (*self.as_raw()).b_data.cast()) }
+    }
+
+    /// Returns how many bits the block has.
+    fn bits(&self) -> u32 {
+        // OVERFLOW: A block is no larger than a page.
+        u32::try_from(self.size()).map_or(0, |bytes| bytes << 3)
+    }
+
+    /// Marks the block dirty, to be written some time later.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep.
+    pub(crate) fn mark_dirty(&self) {
+        // A write that failed left the buffer "not up to date", although its bytes are what they
+        // should be; this is the next attempt.
+        // SAFETY: Referenced, by the type invariants.
+        unsafe {
+            bindings::cohfs_set_buffer_uptodate(self.as_raw());
+            bindings::mark_buffer_dirty(self.as_raw());
+        }
+    }
+
+    /// Drops the block, which was freed: what is dirty of it need not be written any more.
+    pub(crate) fn forget(self) {
+        let bh = ManuallyDrop::new(self);
+        // SAFETY: The reference that we own goes to C.
+        unsafe { bindings::__bforget(bh.as_raw()) };
     }
 
     /// Replaces the bytes from `offset` on and marks the block dirty.
@@ -108,16 +253,12 @@ impl BufferHead {
         unsafe { bindings::cohfs_lock_buffer(self.0.as_ptr()) };
         // SAFETY: `to` is valid for the length, by `bytes`, and `from` is a Rust slice, so not it.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
-        // A write that failed left the buffer "not up to date", although its bytes are what they
-        // should be; this is the next attempt.
         // SAFETY: Locked above.
         unsafe {
             bindings::cohfs_clear_buffer_write_io_error(self.0.as_ptr());
-            bindings::cohfs_set_buffer_uptodate(self.0.as_ptr());
             bindings::unlock_buffer(self.0.as_ptr());
         }
-        // SAFETY: Referenced and up to date, by the type invariants.
-        unsafe { bindings::mark_buffer_dirty(self.0.as_ptr()) };
+        self.mark_dirty();
         Ok(())
     }
 
@@ -134,6 +275,15 @@ impl BufferHead {
             return Err(EIO);
         }
         Ok(())
+    }
+}
+
+impl Clone for BufferHead {
+    fn clone(&self) -> Self {
+        // SAFETY: We own a reference, by the type invariants.
+        unsafe { bindings::cohfs_get_bh(self.as_raw()) };
+        // INVARIANT: A reference of its own, to the same buffer.
+        Self(self.0)
     }
 }
 

@@ -35,6 +35,7 @@ unsafe impl<T: FileSystem> Send for AnySuperBlock<T> {}
 // SAFETY: As above.
 unsafe impl<T: FileSystem> Sync for AnySuperBlock<T> {}
 
+#[allow(dead_code, reason = "allocation will call it")]
 impl<T: FileSystem> AnySuperBlock<T> {
     /// Returns the C super block.
     pub(super) fn as_raw(&self) -> *mut bindings::super_block {
@@ -114,6 +115,40 @@ impl<T: FileSystem> AnySuperBlock<T> {
     pub(crate) fn bread(&self, block: u64) -> Result<BufferHead> {
         // SAFETY: Valid by the type invariants; the block size is never unset.
         unsafe { BufferHead::read(self.as_raw(), block) }
+    }
+
+    /// Returns a block that was just allocated, zeroed and up to date, without reading it.
+    ///
+    /// It is not dirty yet, so that what is changed in it next is not written out in between.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for a read or write of the block, through the device, that is in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`] if there is no memory for it.
+    pub(crate) fn getblk_new(&self, block: u64) -> Result<BufferHead> {
+        // SAFETY: As in `bread`.
+        unsafe { BufferHead::zeroed(self.as_raw(), block) }
+    }
+
+    /// Drops what the device's page cache holds of blocks that become a file's data, so that it
+    /// is not written over the file's own.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for writes in flight.
+    pub(crate) fn clean_bdev_aliases(&self, first: u64, len: u64) {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe { bindings::clean_bdev_aliases((*self.as_raw()).s_bdev, first, len) };
+    }
+
+    /// Says whether every change is to be on the device before it is reported: `-o sync`.
+    pub(crate) fn is_sync(&self) -> bool {
+        // SAFETY: Valid by the type invariants; C reads the word without a lock as well.
+        let flags = unsafe { (&raw const (*self.as_raw()).s_flags).read_volatile() };
+        flags & bindings::COHFS_CONST_SB_SYNCHRONOUS != 0
     }
 }
 

@@ -75,6 +75,11 @@ unsigned long cohfs_find_next_zero_bit_le(const void *addr, unsigned long size, 
 	return find_next_zero_bit_le(addr, size, offset);
 }
 
+int cohfs_finish_open_simple(struct file *file, int error)
+{
+	return finish_open_simple(file, error);
+}
+
 void cohfs_folio_get(struct folio *folio)
 {
 	folio_get(folio);
@@ -228,6 +233,11 @@ void cohfs_inode_set_ctime(struct inode *inode, time64_t sec, long nsec)
 void cohfs_inode_set_mtime(struct inode *inode, time64_t sec, long nsec)
 {
 	inode_set_mtime(inode, sec, nsec);
+}
+
+void cohfs_inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts)
+{
+	inode_set_mtime_to_ts(inode, ts);
 }
 
 bool cohfs_inode_trylock(struct inode *inode)

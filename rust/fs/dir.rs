@@ -68,46 +68,6 @@ impl inode_ops::Operations for Dir {
         })
     }
 
-    // TODO: issue 3, for all that makes or removes a name.
-
-    fn create(_dir: &Inode, _dentry: &Dentry, _mode: u16) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn link(_inode: &Inode, _dir: &Inode, _dentry: &Dentry) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn unlink(_dir: &Inode, _dentry: &Dentry) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn symlink(_dir: &Inode, _dentry: &Dentry, _target: &CStr) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn mkdir(_dir: &Inode, _dentry: &Dentry, _mode: u16) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn rmdir(_dir: &Inode, _dentry: &Dentry) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn mknod(_dir: &Inode, _dentry: &Dentry, _mode: u16, _dev: u32) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
-    fn rename(
-        _from_dir: &Inode,
-        _from: &Dentry,
-        _to_dir: &Inode,
-        _to: &Dentry,
-        _flags: u32,
-    ) -> Result {
-        Err(EOPNOTSUPP)
-    }
-
     fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
         attr::setattr(inode, change)
     }
@@ -176,7 +136,7 @@ fn find(dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
 }
 
 /// Returns room for a block of the directory.
-fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
+pub(super) fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
     Ok(KVec::from_elem(0, 1 << dir.sb().block_bits(), GFP_KERNEL)?)
 }
 
@@ -185,7 +145,7 @@ fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
 /// # Errors
 ///
 /// [`EUCLEAN`] if it is a hole, which no directory has.
-fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
+pub(super) fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
     let block = u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)?;
     let Some(first) = map::run(dir, block, 1)?.first else {
         return Err(error::corrupt_in(dir, &Corrupt::Hole(block)));

@@ -10,7 +10,7 @@ use super::{
     dir::Dir,
     error,
     file::File,
-    map::Map,
+    symlink::Symlink,
     Cohfs,
     Inode,
     SuperBlock, //
@@ -112,8 +112,11 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
         }
         Kind::Directory => new.set_directory::<Dir, Dir>(),
         Kind::Symlink => match disk.fast_symlink() {
-            Some(target) => new.set_simple_symlink::<Attr>(target)?,
-            None => new.set_page_symlink::<Attr, Map>(),
+            Some(target) => {
+                new.set_symlink::<Symlink>();
+                new.set_target(target)?;
+            }
+            None => new.set_symlink::<Symlink>(),
         },
         Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => {
             let [old, encoded, ..] = disk.block;

@@ -27,6 +27,7 @@ mod mount;
 mod options;
 mod state;
 mod super_block;
+mod symlink;
 
 use crate::vfs::{
     self,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Inodes: what the VFS knows of a file, and the making of one from the disk.
+//! Inodes: what the VFS knows of a file.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -19,11 +19,7 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
-    prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
-    },
+    sync::aref::AlwaysRefCounted,
     types::Opaque, //
 };
 
@@ -88,10 +84,10 @@ impl<T: FileSystem> Inode<T> {
     ///
     /// # Safety
     ///
-    /// For `'a`, `inode` is valid, of a mount of `T`, and no longer new.
+    /// For `'a`, `inode` is valid, of a mount of `T`, and has its data.
     pub(super) unsafe fn from_raw<'a>(inode: *mut bindings::inode) -> &'a Self {
         // SAFETY: By our requirements; `Self` is a transparent wrapper.
-        // INVARIANT: An inode that is not new went through `NewInode::publish`.
+        // INVARIANT: By our requirements.
         unsafe { &*inode.cast() }
     }
 
@@ -188,114 +184,5 @@ impl<T: FileSystem> Deref for Inode<T> {
     fn deref(&self) -> &Host {
         // SAFETY: The C inode is the first member of a `Host`, by the type invariants.
         unsafe { Host::from_inode(self.as_raw()) }
-    }
-}
-
-/// Either an inode that is in memory, or a new one for the caller to fill.
-pub(crate) enum Get<'a, T: FileSystem> {
-    /// It was there.
-    Cached(ARef<Inode<T>>),
-    /// Nobody has read it yet; those who ask for it now wait.
-    New(NewInode<'a, T>),
-}
-
-impl<T: FileSystem> SuperBlock<T> {
-    /// Returns inode `ino` of the volume.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`] if there is no memory for it.
-    pub(crate) fn iget(&self, ino: u64) -> Result<Get<'_, T>> {
-        // SAFETY: The super block is valid.
-        let inode = unsafe { bindings::iget_locked(self.as_raw(), ino) };
-        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
-        // SAFETY: We own a reference.
-        if unsafe { bindings::cohfs_inode_is_new(inode.as_ptr()) } {
-            // INVARIANT: As just found.
-            return Ok(Get::New(NewInode { inode, sb: self }));
-        }
-        // SAFETY: The reference goes to the `ARef`. The inode is not new, and inodes that could
-        // not be read are never found (`iget_failed` unhashes them).
-        Ok(Get::Cached(unsafe { ARef::from_raw(inode.cast()) }))
-    }
-}
-
-/// A new inode, which only its maker uses; it fails if it is dropped.
-///
-/// # Invariants
-///
-/// The inode is `I_NEW`, has no data, and we own a reference.
-#[must_use = "an inode that is not published fails"]
-pub(crate) struct NewInode<'a, T: FileSystem> {
-    inode: NonNull<bindings::inode>,
-    sb: &'a SuperBlock<T>,
-}
-
-impl<'a, T: FileSystem> NewInode<'a, T> {
-    /// Returns the mount.
-    pub(crate) fn sb(&self) -> &'a SuperBlock<T> {
-        self.sb
-    }
-
-    /// Returns the C inode.
-    pub(super) fn as_raw(&self) -> *mut bindings::inode {
-        self.inode.as_ptr()
-    }
-
-    /// Fills in what the VFS and the file system keep, and lets everybody see the inode.
-    ///
-    /// `kind` sets the operations; it returns an error if it cannot.
-    ///
-    /// # Errors
-    ///
-    /// [`EUCLEAN`] if the size is not one that a file can have, or that of `kind` or of `data`.
-    pub(crate) fn publish(
-        self,
-        attributes: &Attributes,
-        data: impl PinInit<T::Inode, Error>,
-        kind: impl FnOnce(&mut Self) -> Result,
-    ) -> Result<ARef<Inode<T>>> {
-        let mut new = self;
-        let size = i64::try_from(attributes.size).map_err(|_| EUCLEAN)?;
-        let inode = new.as_raw();
-        // SAFETY: The inode is new, by the type invariants, so only we use it.
-        unsafe {
-            (*inode).i_mode = attributes.mode;
-            bindings::cohfs_i_uid_write(inode, attributes.uid);
-            bindings::cohfs_i_gid_write(inode, attributes.gid);
-            bindings::set_nlink(inode, attributes.nlink);
-            (*inode).i_size = size;
-            (*inode).i_blocks = attributes.sectors;
-            bindings::cohfs_inode_set_atime(inode, attributes.atime, 0);
-            bindings::cohfs_inode_set_mtime(inode, attributes.mtime, 0);
-            bindings::cohfs_inode_set_ctime(inode, attributes.ctime, 0);
-            (*inode).i_generation = attributes.generation;
-        }
-        kind(&mut new)?;
-        let info = inode.cast::<InodeInfo<T>>();
-        // SAFETY: Embedded in an `InodeInfo<T>`, as all inodes of the mount are, which does not move
-        // and has no data yet, by the type invariants.
-        unsafe { pin_init::raw_try_init((*info).data.get(), data)? };
-        // INVARIANT: Just initialised.
-        // SAFETY: As above.
-        unsafe { (*info).has_data.set(true) };
-        let inode = new.inode;
-        core::mem::forget(new);
-        // SAFETY: New and complete; those who wait for it see all of the above.
-        unsafe { bindings::unlock_new_inode(inode.as_ptr()) };
-        // SAFETY: We own the reference of `new`, which was forgotten.
-        // INVARIANT: It has its data now.
-        Ok(unsafe { ARef::from_raw(inode.cast()) })
-    }
-}
-
-impl<T: FileSystem> Drop for NewInode<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: New, and we own a reference, by the type invariants.
-        unsafe { bindings::iget_failed(self.inode.as_ptr()) };
     }
 }

@@ -6,6 +6,7 @@
 //! [`include/linux/slab.h`](srctree/include/linux/slab.h)
 
 use super::{
+    symlink::Target,
     FileSystem,
     Registration, //
 };
@@ -23,7 +24,6 @@ use core::{
 };
 use kernel::{
     prelude::*,
-    sync::SetOnce,
     types::Opaque, //
 };
 
@@ -43,8 +43,8 @@ pub(super) struct InodeInfo<T: FileSystem> {
     pub(super) metadata: Opaque<bindings::mapping_metadata_bhs>,
     pub(super) data: Opaque<T::Inode>,
     pub(super) has_data: Cell<bool>,
-    /// The target of a symbolic link that `i_link` points to.
-    pub(super) link: SetOnce<KVec<u8>>,
+    /// The target of a symbolic link.
+    pub(super) target: Target,
 }
 
 /// The slab cache.
@@ -134,7 +134,7 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
         // SAFETY: Points to an object of our cache, in which these two hold nothing that is alive.
         unsafe {
             (&raw mut (*info).has_data).write(Cell::new(false));
-            (&raw mut (*info).link).write(SetOnce::new());
+            (&raw mut (*info).target).write(Target::new());
         }
     }
     inode
@@ -154,7 +154,7 @@ pub(super) unsafe extern "C" fn free_inode<T: FileSystem>(inode: *mut bindings::
         if (*info).has_data.get() {
             ptr::drop_in_place(Opaque::cast_into(&raw const (*info).data));
         }
-        ptr::drop_in_place(&raw mut (*info).link);
+        ptr::drop_in_place(&raw mut (*info).target);
     }
     // `kfree` finds the cache by itself; we could not, without the super block.
     // SAFETY: From `kmem_cache_alloc`, and this is the last use.

@@ -8,7 +8,6 @@ use super::{
     aops,
     fault,
     file_ops,
-    inode_cache::InodeInfo,
     inode_ops,
     iomap::Mapper,
     FileSystem,
@@ -16,7 +15,6 @@ use super::{
 };
 use crate::bindings;
 use core::marker::PhantomData;
-use kernel::prelude::*;
 
 /// Gives a constant table an address that stays.
 struct Regular<O, F>(PhantomData<(O, F)>);
@@ -98,44 +96,6 @@ impl<T: FileSystem> NewInode<'_, T> {
         }
     }
 
-    /// Makes it a symbolic link whose target is in the file's data.
-    pub(crate) fn set_page_symlink<I, M>(&mut self)
-    where
-        I: inode_ops::Operations<Fs = T>,
-        M: Mapper<Fs = T>,
-    {
-        let inode = self.as_raw();
-        // SAFETY: New, so only we use it; `page_get_link` wants its folios in low memory.
-        unsafe {
-            (*inode).i_op = &inode_ops::VTable::<I>::PAGE_SYMLINK;
-            bindings::inode_nohighmem(inode);
-            (*(*inode).i_mapping).a_ops = &aops::VTable::<M>::TABLE;
-        }
-    }
-
-    /// Makes it a symbolic link to `target`, up to the first NUL in it.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOMEM`] if there is no memory for a copy.
-    pub(crate) fn set_simple_symlink<I>(&mut self, target: &[u8]) -> Result
-    where
-        I: inode_ops::Operations<Fs = T>,
-    {
-        let mut link = KVec::with_capacity(target.len().checked_add(1).ok_or(EINVAL)?, GFP_KERNEL)?;
-        link.extend_from_slice(target, GFP_KERNEL)?;
-        link.push(0, GFP_KERNEL)?;
-        let inode = self.as_raw();
-        // SAFETY: New, so only we use it. The target ends in a NUL, its bytes do not move with the
-        // vector, and it is freed with the inode, a grace period after its last use.
-        unsafe {
-            (*inode).i_op = &inode_ops::VTable::<I>::SIMPLE_SYMLINK;
-            (*inode).__bindgen_anon_5.i_link = link.as_mut_ptr();
-            (*inode.cast::<InodeInfo<T>>()).link.populate(link);
-        }
-        Ok(())
-    }
-
     /// Makes it a device, a named pipe or a socket, as its mode says.
     pub(crate) fn set_special<I>(&mut self, mode: u16, device: Device)
     where
@@ -155,6 +115,11 @@ impl<T: FileSystem> NewInode<'_, T> {
 pub(crate) struct Device(bindings::dev_t);
 
 impl Device {
+    /// Creates a number from C's.
+    pub(super) fn from_raw(dev: bindings::dev_t) -> Self {
+        Self(dev)
+    }
+
     /// Decodes the form of 16 bits.
     pub(crate) fn from_old(encoded: u16) -> Self {
         // SAFETY: Arithmetic.
@@ -165,5 +130,21 @@ impl Device {
     pub(crate) fn from_new(encoded: u32) -> Self {
         // SAFETY: Arithmetic.
         Self(unsafe { bindings::cohfs_new_decode_dev(encoded) })
+    }
+
+    /// Returns the form of 16 bits, if the number fits into it.
+    #[allow(dead_code, reason = "for the operations that change names")]
+    pub(crate) fn to_old(self) -> Option<u16> {
+        // SAFETY: Arithmetic.
+        unsafe {
+            bindings::cohfs_old_valid_dev(self.0).then(|| bindings::cohfs_old_encode_dev(self.0))
+        }
+    }
+
+    /// Returns the form of 32 bits.
+    #[allow(dead_code, reason = "for the operations that change names")]
+    pub(crate) fn to_new(self) -> u32 {
+        // SAFETY: Arithmetic.
+        unsafe { bindings::cohfs_new_encode_dev(self.0) }
     }
 }

@@ -10,25 +10,21 @@ use super::{
         Stat, //
     },
     Dentry,
+    Device,
     FileSystem,
+    FreshInode,
     Inode, //
 };
-use crate::bindings;
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
-use kernel::{
-    build_error, //
-    error::from_result,
-    prelude::*,
-    sync::aref::ARef,
-};
+use kernel::{build_error, prelude::*, sync::aref::ARef};
+
+pub(super) use super::inode_table::VTable;
 
 /// What the file system does with one kind of inode.
 ///
 /// The VFS holds the directory's inode lock over every one that takes a [`Dentry`]: shared for
-/// `lookup`, exclusive for the others.
+/// `lookup`, exclusive for the others. What is linked, unlinked or moved is locked as well. The
+/// operations that make a file put its name into the directory and return its inode, which the
+/// trampoline then binds to the dentry; on an error it is deleted.
 #[vtable]
 pub(crate) trait Operations: Sized + 'static {
     /// The file system.
@@ -42,8 +38,22 @@ pub(crate) trait Operations: Sized + 'static {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
+    /// Returns the target of a symbolic link, up to the first NUL. Asked for once.
+    fn read_link(_inode: &Inode<Self::Fs>) -> Result<KVec<u8>> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
     /// Makes a regular file.
-    fn create(_dir: &Inode<Self::Fs>, _dentry: &Dentry<Self::Fs>, _mode: u16) -> Result {
+    fn create(
+        _dir: &Inode<Self::Fs>,
+        _dentry: &Dentry<Self::Fs>,
+        _mode: u16,
+    ) -> Result<FreshInode<Self::Fs>> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes a regular file that has no name. The directory is not locked.
+    fn tmpfile(_dir: &Inode<Self::Fs>, _mode: u16) -> Result<FreshInode<Self::Fs>> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -62,12 +72,20 @@ pub(crate) trait Operations: Sized + 'static {
     }
 
     /// Makes a symbolic link to `target`.
-    fn symlink(_dir: &Inode<Self::Fs>, _dentry: &Dentry<Self::Fs>, _target: &CStr) -> Result {
+    fn symlink(
+        _dir: &Inode<Self::Fs>,
+        _dentry: &Dentry<Self::Fs>,
+        _target: &CStr,
+    ) -> Result<FreshInode<Self::Fs>> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
     /// Makes a directory.
-    fn mkdir(_dir: &Inode<Self::Fs>, _dentry: &Dentry<Self::Fs>, _mode: u16) -> Result {
+    fn mkdir(
+        _dir: &Inode<Self::Fs>,
+        _dentry: &Dentry<Self::Fs>,
+        _mode: u16,
+    ) -> Result<FreshInode<Self::Fs>> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -76,8 +94,13 @@ pub(crate) trait Operations: Sized + 'static {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
-    /// Makes a device, a named pipe or a socket; `dev` is the kernel's device number.
-    fn mknod(_dir: &Inode<Self::Fs>, _dentry: &Dentry<Self::Fs>, _mode: u16, _dev: u32) -> Result {
+    /// Makes a device, a named pipe or a socket.
+    fn mknod(
+        _dir: &Inode<Self::Fs>,
+        _dentry: &Dentry<Self::Fs>,
+        _mode: u16,
+        _device: Device,
+    ) -> Result<FreshInode<Self::Fs>> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -100,232 +123,5 @@ pub(crate) trait Operations: Sized + 'static {
     /// Adds what the file system alone knows to what `stat` returns.
     fn getattr(_inode: &Inode<Self::Fs>, _stat: &mut Stat<'_>) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
-    }
-}
-
-/// The C side of [`Operations`].
-pub(super) struct VTable<T>(PhantomData<T>);
-
-macro_rules! entry {
-    ($has:ident, $function:expr) => {
-        if T::$has {
-            Some($function)
-        } else {
-            None
-        }
-    };
-}
-
-impl<T: Operations> VTable<T> {
-    /// For directories, regular files and special files.
-    pub(super) const TABLE: bindings::inode_operations = bindings::inode_operations {
-        lookup: entry!(HAS_LOOKUP, Self::lookup),
-        create: entry!(HAS_CREATE, Self::create),
-        link: entry!(HAS_LINK, Self::link),
-        unlink: entry!(HAS_UNLINK, Self::unlink),
-        symlink: entry!(HAS_SYMLINK, Self::symlink),
-        mkdir: entry!(HAS_MKDIR, Self::mkdir),
-        rmdir: entry!(HAS_RMDIR, Self::rmdir),
-        mknod: entry!(HAS_MKNOD, Self::mknod),
-        rename: entry!(HAS_RENAME, Self::rename),
-        setattr: entry!(HAS_SETATTR, Self::setattr),
-        getattr: entry!(HAS_GETATTR, Self::getattr),
-        ..pin_init::zeroed()
-    };
-
-    /// For symbolic links whose target is in the page cache.
-    pub(super) const PAGE_SYMLINK: bindings::inode_operations = bindings::inode_operations {
-        get_link: Some(bindings::page_get_link),
-        ..Self::TABLE
-    };
-
-    /// For symbolic links whose target is in memory.
-    pub(super) const SIMPLE_SYMLINK: bindings::inode_operations = bindings::inode_operations {
-        get_link: Some(bindings::simple_get_link),
-        ..Self::TABLE
-    };
-
-    /// # Safety
-    ///
-    /// Called by the VFS with a locked directory of a mount in use and a negative dentry in it.
-    unsafe extern "C" fn lookup(
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        _flags: c_uint,
-    ) -> *mut bindings::dentry {
-        // SAFETY: By our requirements.
-        let (dir, name) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        match T::lookup(dir, name) {
-            Ok(found) => {
-                let inode = found.map_or(ptr::null_mut(), |inode| ARef::into_raw(inode).as_ptr());
-                // SAFETY: C takes over the reference; the dentry is ours to bind.
-                unsafe { bindings::d_splice_alias(inode.cast(), dentry) }
-            }
-            Err(error) => error.to_ptr(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for every trampoline below: called by the VFS with inodes and dentries of a mount in
-    /// use, directories locked exclusively.
-    unsafe extern "C" fn create(
-        _idmap: *mut bindings::mnt_idmap,
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (dir, dentry) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        from_result(|| T::create(dir, dentry, mode).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn link(
-        old: *mut bindings::dentry,
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-    ) -> c_int {
-        // SAFETY: By our requirements; what is linked to exists.
-        let (inode, dir, dentry) = unsafe {
-            (
-                Inode::from_raw((*old).d_inode),
-                Inode::from_raw(dir),
-                Dentry::from_raw(dentry),
-            )
-        };
-        from_result(|| T::link(inode, dir, dentry).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn unlink(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
-        // SAFETY: By our requirements.
-        let (dir, dentry) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        from_result(|| T::unlink(dir, dentry).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`]; `target` is a string.
-    unsafe extern "C" fn symlink(
-        _idmap: *mut bindings::mnt_idmap,
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        target: *const c_char,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (dir, dentry, target) = unsafe {
-            (
-                Inode::from_raw(dir),
-                Dentry::from_raw(dentry),
-                CStr::from_char_ptr(target),
-            )
-        };
-        from_result(|| T::symlink(dir, dentry, target).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn mkdir(
-        _idmap: *mut bindings::mnt_idmap,
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-    ) -> *mut bindings::dentry {
-        // SAFETY: By our requirements.
-        let (dir, dentry) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        match T::mkdir(dir, dentry, mode) {
-            Ok(()) => ptr::null_mut(),
-            Err(error) => error.to_ptr(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn rmdir(dir: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
-        // SAFETY: By our requirements.
-        let (dir, dentry) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        from_result(|| T::rmdir(dir, dentry).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn mknod(
-        _idmap: *mut bindings::mnt_idmap,
-        dir: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-        dev: bindings::dev_t,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (dir, dentry) = unsafe { (Inode::from_raw(dir), Dentry::from_raw(dentry)) };
-        from_result(|| T::mknod(dir, dentry, mode, dev).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As [`Self::create`].
-    unsafe extern "C" fn rename(
-        _idmap: *mut bindings::mnt_idmap,
-        from_dir: *mut bindings::inode,
-        from: *mut bindings::dentry,
-        to_dir: *mut bindings::inode,
-        to: *mut bindings::dentry,
-        flags: c_uint,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (from_dir, from, to_dir, to) = unsafe {
-            (
-                Inode::from_raw(from_dir),
-                Dentry::from_raw(from),
-                Inode::from_raw(to_dir),
-                Dentry::from_raw(to),
-            )
-        };
-        from_result(|| T::rename(from_dir, from, to_dir, to, flags).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// Called by the VFS with a dentry of a mount in use whose inode is locked exclusively.
-    unsafe extern "C" fn setattr(
-        idmap: *mut bindings::mnt_idmap,
-        dentry: *mut bindings::dentry,
-        iattr: *mut bindings::iattr,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (inode, mut change) = unsafe {
-            (
-                Inode::from_raw((*dentry).d_inode),
-                SetAttr::from_raw(idmap, dentry, iattr),
-            )
-        };
-        from_result(|| T::setattr(inode, &mut change).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// Called by the VFS with a path in a mount in use and room for the result.
-    unsafe extern "C" fn getattr(
-        idmap: *mut bindings::mnt_idmap,
-        path: *const bindings::path,
-        stat: *mut bindings::kstat,
-        request_mask: u32,
-        _flags: c_uint,
-    ) -> c_int {
-        // SAFETY: By our requirements.
-        let (inode, mut stat) = unsafe {
-            let inode = (*(*path).dentry).d_inode;
-            bindings::generic_fillattr(idmap, request_mask, inode, stat);
-            (Inode::from_raw(inode), Stat::from_raw(stat, request_mask))
-        };
-        from_result(|| T::getattr(inode, &mut stat).map(|()| 0))
     }
 }

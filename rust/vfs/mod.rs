@@ -27,10 +27,14 @@ mod fs_type;
 mod inode;
 mod inode_cache;
 mod inode_kind;
+mod inode_table;
+mod links;
 mod metadata;
+mod new_inode;
 mod registration;
 mod stand_in;
 mod super_block;
+mod symlink;
 
 pub(crate) mod debugfs;
 pub(crate) mod fault;
@@ -59,13 +63,16 @@ pub(crate) use self::file::{
 };
 pub(crate) use self::inode::{
     Attributes,
-    Get,
-    Inode,
-    NewInode, //
+    Inode, //
 };
 pub(crate) use self::inode_kind::{
     Device,
     Flags, //
+};
+pub(crate) use self::new_inode::{
+    FreshInode,
+    Get,
+    NewInode, //
 };
 pub(crate) use self::registration::Registration;
 pub(crate) use self::super_block::{

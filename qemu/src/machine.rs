@@ -17,6 +17,8 @@ use crate::cpio::Archive;
 /// A machine that can be booted.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// QEMU's `qemu-system-x86_64`.
+    pub emulator: PathBuf,
     /// The kernel, a `bzImage`.
     pub kernel: PathBuf,
     /// The program that is `/init`.
@@ -100,7 +102,7 @@ impl Machine {
 
     /// The command that boots the machine; the console is its standard output.
     pub(crate) fn command(&self, files: &Files) -> Command {
-        let mut command = Command::new(qemu());
+        let mut command = Command::new(&self.emulator);
         command.args([
             "-nodefaults",
             "-no-user-config",
@@ -213,11 +215,6 @@ impl Disk {
         });
         json!({"driver": "raw", "file": failing})
     }
-}
-
-/// The emulator: `COHFS_QEMU`, or the one in the path.
-pub fn qemu() -> PathBuf {
-    std::env::var_os("COHFS_QEMU").map_or_else(|| "qemu-system-x86_64".into(), PathBuf::from)
 }
 
 /// A path inside an option of QEMU's, where a comma has a meaning.

@@ -2,9 +2,9 @@
 
 //! The runner against guests that go wrong, each in a way of its own. Boots a real kernel.
 //!
-//! `COHFS_TEST_KERNEL` names a `bzImage`, `COHFS_TEST_INIT` the static `lab-init`, and
-//! `COHFS_TEST_BUSYBOX` a static busybox. `cargo xtask test` sets them and runs these tests, which
-//! are ignored otherwise.
+//! `COHFS_TEST_QEMU` names the emulator, `COHFS_TEST_KERNEL` a `bzImage`, `COHFS_TEST_INIT` the
+//! static `lab-init`, and `COHFS_TEST_BUSYBOX` a static busybox. `cargo xtask test` sets them and
+//! runs these tests, which are ignored otherwise.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ fn machine() -> Machine {
     let path =
         |name| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| panic!("{name} is set")));
     Machine {
+        emulator: path("COHFS_TEST_QEMU"),
         kernel: path("COHFS_TEST_KERNEL"),
         init: path("COHFS_TEST_INIT"),
         files: vec![GuestFile {

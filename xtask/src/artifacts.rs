@@ -2,6 +2,7 @@
 
 //! Everything a virtual machine needs, made if it is not there yet.
 
+use crate::bundle::tool::QEMU;
 use crate::context::Context;
 use crate::{guest, kernel, module, setup};
 use anyhow::Result;
@@ -57,6 +58,8 @@ pub(crate) struct Artifacts {
     pub(crate) init: PathBuf,
     /// A static busybox.
     pub(crate) busybox: PathBuf,
+    /// The emulator.
+    pub(crate) qemu: PathBuf,
 }
 
 /// Makes whatever of [`Artifacts`] is missing or out of date: installs packages, fetches the
@@ -67,6 +70,8 @@ pub(crate) struct Artifacts {
 /// Carries the exit status 69 if something cannot be had, 101 if something does not build.
 pub(crate) fn ensure(ctx: &Context, variant: Variant) -> Result<Artifacts> {
     setup::ensure(ctx)?;
+    // Before anything takes its time: without it nothing boots.
+    let qemu = QEMU.ensure(ctx)?;
     let kernel = kernel::ensure(ctx, variant)?;
     let kernel_image = kernel.image()?;
     let module = module::build(ctx, &kernel)?;
@@ -80,5 +85,6 @@ pub(crate) fn ensure(ctx: &Context, variant: Variant) -> Result<Artifacts> {
         claims: programs.claims,
         init: programs.init,
         busybox: programs.busybox,
+        qemu,
     })
 }

@@ -3,6 +3,7 @@
 //! The verb `doctor`: what this machine lacks, and how to get it.
 
 use crate::artifacts::Variant;
+use crate::bundle::tool::{BUSYBOX, QEMU};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::kernel;
@@ -136,6 +137,17 @@ fn look(ctx: &Context) -> Result<Vec<Finding>> {
         )
         .fix("cargo xtask setup --install  (builds it into the cache, some minutes)"),
     });
+    for tool in [QEMU, BUSYBOX] {
+        findings.push(match tool.find(ctx) {
+            Ok(Some((path, origin))) => Finding::new(
+                Level::Ok,
+                tool.program,
+                format!("{} ({origin})", path.display()),
+            ),
+            Ok(None) => Finding::new(Level::Note, tool.program, tool.announce()),
+            Err(error) => Finding::new(Level::Fail, tool.program, error.to_string()),
+        });
+    }
     findings.push(kernel_source(ctx)?);
     let built = kernel::cached(ctx);
     for variant in Variant::ALL {

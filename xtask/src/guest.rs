@@ -3,9 +3,9 @@
 //! The programs that run inside the virtual machine: static, because nothing of this
 //! machine is visible there.
 
+use crate::bundle::tool::BUSYBOX;
 use crate::context::Context;
-use crate::exit::{build_failed, missing};
-use crate::packages::busybox;
+use crate::exit::build_failed;
 use crate::process::cargo;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -96,7 +96,7 @@ pub(crate) fn build(ctx: &Context) -> Result<Programs> {
     let programs = Programs {
         claims: take("claims")?,
         init: take("lab-init")?,
-        busybox: busybox().ok_or_else(|| missing("no static busybox: install busybox-static"))?,
+        busybox: BUSYBOX.ensure(ctx)?,
     };
     step.done("claims, lab-init");
     Ok(programs)

@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod bindgen;
+mod bundle;
 mod cache;
 mod check;
 mod clean;

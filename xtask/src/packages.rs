@@ -10,7 +10,6 @@ use crate::source::apt::KEYRING;
 use crate::toolchain::{LLVM_RELEASES, Llvm, MIN_BINDGEN, MIN_RUSTC, RustPair};
 use crate::version::Version;
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Something that a plain `test` needs.
@@ -27,7 +26,7 @@ pub(crate) struct Need {
 const MIN_MAKE: Version = Version::new(4, 0, 0);
 
 /// Programs, and the packages they come from.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("cc", "gcc"),
     ("flex", "flex"),
     ("bison", "bison"),
@@ -37,7 +36,6 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("tar", "tar"),
     ("cmp", "diffutils"),
     ("awk", "mawk"),
-    ("qemu-system-x86_64", "qemu-system-x86"),
     ("mke2fs", "e2fsprogs"),
     ("e2fsck", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
@@ -76,13 +74,6 @@ pub(crate) fn needs() -> Vec<Need> {
             packages: vec![package.to_owned()],
         }
     }));
-    needs.push(Need {
-        what: "static busybox",
-        found: busybox()
-            .map(|path| path.display().to_string())
-            .ok_or_else(|| "no busybox, or one that is not static".to_owned()),
-        packages: vec!["busybox-static".to_owned()],
-    });
     needs.push(Need {
         what: "keys of Debian's archive",
         found: Path::new(KEYRING)
@@ -246,20 +237,6 @@ fn parse_policy(text: &str) -> HashMap<String, Version> {
     offered
 }
 
-/// A busybox that needs no library.
-pub(crate) fn busybox() -> Option<PathBuf> {
-    find_program("busybox").filter(|path| is_static(path))
-}
-
-/// Whether a program names no dynamic loader. The name stands near the beginning.
-fn is_static(program: &Path) -> bool {
-    let mut start = Vec::new();
-    let read =
-        std::fs::File::open(program).and_then(|file| file.take(4096).read_to_end(&mut start));
-    let holds = |needle: &[u8]| start.windows(needle.len()).any(|window| window == needle);
-    read.is_ok() && holds(b"\x7fELF") && !holds(b"/ld-linux") && !holds(b"/ld-musl")
-}
-
 fn find_development_file(name: &str) -> Option<PathBuf> {
     [
         "/usr/include",
@@ -315,11 +292,5 @@ clang-20:
         offered.insert("rustc".into(), Version::new(1, 85, 1));
         offered.insert("rust-src".into(), Version::new(1, 85, 1));
         assert_eq!(choose_rust(&offered).unwrap().compiler, "rustc");
-    }
-
-    #[test]
-    fn a_program_with_a_loader_is_not_static() {
-        assert!(!is_static(Path::new("/proc/self/exe")));
-        assert!(!is_static(Path::new("/etc/passwd")));
     }
 }

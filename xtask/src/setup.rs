@@ -2,9 +2,10 @@
 
 //! Installing what is missing.
 
+use crate::bundle::tool::{BUSYBOX, QEMU};
 use crate::context::Context;
 use crate::exit::{Exit, missing};
-use crate::packages::{bindgen_is_offered, busybox, is_installed, needs};
+use crate::packages::{bindgen_is_offered, is_installed, needs};
 use crate::process::{command, find_program, logged, output, tail};
 use crate::{bindgen, toolchain::Bindgen};
 use anyhow::Result;
@@ -32,6 +33,8 @@ pub(crate) fn run(ctx: &Context, really: bool) -> Result<Exit> {
             install(ctx, packages)?;
         }
         bindgen::ensure(ctx)?;
+        QEMU.ensure(ctx)?;
+        BUSYBOX.ensure(ctx)?;
         println!("everything is installed");
         return Ok(Exit::Passed);
     }
@@ -107,18 +110,29 @@ fn install(ctx: &Context, packages: Vec<String>) -> Result<()> {
     let step = ctx
         .ui
         .step("Setup", format!("installing {} packages", packages.len()));
-    let mut apt = apt(root);
-    apt.args(["install", "--yes", "--no-install-recommends"]);
-    if busybox().is_some() || !is_installed("busybox") {
-        // Only busybox-static may take the place of another package.
-        apt.arg("--no-remove");
-    }
-    if !logged(apt.args(&packages), &log, |_| ())?.success() {
+    let mut said = String::new();
+    let installed = logged(
+        apt(root)
+            .args(["install", "--yes", "--no-install-recommends", "--no-remove"])
+            .args(&packages),
+        &log,
+        |line| said.extend([line, "\n"]),
+    )?;
+    if !installed.success() {
+        let in_the_way = to_be_removed(&said);
+        let why = if in_the_way.is_empty() {
+            tail(&log, 10)
+        } else {
+            format!(
+                " it would remove {}, which was installed by somebody else. Decide what to do \
+                 without, and install or remove by hand.",
+                in_the_way.join(", ")
+            )
+        };
         return Err(missing(format!(
-            "apt-get cannot install {} ({}):{}",
+            "apt-get cannot install {} ({}):{why}",
             packages.join(" "),
             log.display(),
-            tail(&log, 10)
         )));
     }
     step.done("packages installed");
@@ -135,6 +149,16 @@ fn install(ctx: &Context, packages: Vec<String>) -> Result<()> {
     Ok(())
 }
 
+/// The packages that apt says it would have to remove: they follow a headline, indented.
+fn to_be_removed(said: &str) -> Vec<&str> {
+    said.lines()
+        .skip_while(|line| *line != "The following packages will be REMOVED:")
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .flat_map(str::split_whitespace)
+        .collect()
+}
+
 /// `apt-get`, asking nothing, waiting for others who use it.
 fn apt(root: bool) -> Command {
     let mut apt = command(if root { "env" } else { "sudo" });
@@ -144,4 +168,18 @@ fn apt(root: bool) -> Command {
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
         .args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]);
     apt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let said = "Suggested packages:\n  vde2\nThe following packages will be REMOVED:\n  \
+                    qemu-utils other:i386\n  third\nThe following NEW packages will be \
+                    installed:\n  seabios\n0 upgraded, 1 newly installed, 3 to remove.\n";
+        assert_eq!(to_be_removed(said), ["qemu-utils", "other:i386", "third"]);
+        assert!(to_be_removed("E: Unable to locate package").is_empty());
+    }
 }

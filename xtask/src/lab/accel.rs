@@ -7,7 +7,7 @@ use crate::cache::{key, write_atomically};
 use crate::context::Context;
 use crate::doctor::PROBE;
 use crate::exit::missing;
-use crate::process::{command, find_program, output};
+use crate::process::{command, output};
 use anyhow::{Context as _, Result};
 use qemu_runner::{Accel, Machine};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,7 @@ fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
     }
     let step = ctx.ui.step("Accel", "trying KVM once");
     let machine = Machine {
+        emulator: artifacts.qemu.clone(),
         kernel: artifacts.kernel_image.clone(),
         init: artifacts.init.clone(),
         files: Vec::new(),
@@ -84,22 +85,12 @@ fn probed(ctx: &Context, artifacts: &Artifacts) -> Result<Accel> {
 
 /// What the answer depends on.
 fn fingerprint(artifacts: &Artifacts) -> Result<String> {
-    let qemu = qemu_runner::machine::qemu();
-    let path = match qemu.to_str() {
-        Some(name) if !name.contains('/') => find_program(name),
-        _ => Some(qemu.clone()),
-    };
-    let path = path.ok_or_else(|| {
-        missing(format!(
-            "no {}: install qemu-system-x86, or set COHFS_QEMU",
-            qemu.display()
-        ))
-    })?;
-    let version = output(command(&path).arg("--version")).context("asking QEMU for its version")?;
+    let qemu = &artifacts.qemu;
+    let version = output(command(qemu).arg("--version")).context("asking QEMU for its version")?;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     Ok(key(&[
         boot.trim(),
-        &path.to_string_lossy(),
+        &qemu.to_string_lossy(),
         &version,
         &artifacts.kernel_image.to_string_lossy(),
     ]))

@@ -110,6 +110,7 @@ pub(crate) fn machine(artifacts: &Artifacts, accel: &Accel, disks: Vec<Disk>) ->
         to: to.to_owned(),
     };
     Machine {
+        emulator: artifacts.qemu.clone(),
         kernel: artifacts.kernel_image.clone(),
         init: artifacts.init.clone(),
         files: vec![

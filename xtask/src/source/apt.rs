@@ -123,6 +123,31 @@ impl Apt {
             _ => bail!("apt-get download of {wanted} left no package behind"),
         }
     }
+
+    /// Downloads packages and all that they depend on into `dir`. To this apt nothing is
+    /// installed, so the C library is among them.
+    pub(crate) fn download_closure(&self, packages: &[&str], dir: &Path) -> Result<Vec<PathBuf>> {
+        let partial = dir.join("partial");
+        std::fs::create_dir_all(&partial)
+            .with_context(|| format!("creating {}", partial.display()))?;
+        output(
+            self.command("apt-get")
+                .arg("-o")
+                .arg(format!("Dir::Cache::archives={}", dir.display()))
+                .args(["-q", "install", "--yes", "--no-install-recommends"])
+                .arg("--download-only")
+                .args(packages),
+        )?;
+        let mut debs = Vec::new();
+        for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                debs.push(path);
+            }
+        }
+        debs.sort();
+        Ok(debs)
+    }
 }
 
 fn configuration(dir: &Path) -> String {
@@ -176,7 +201,7 @@ fn mirror() -> Result<String> {
     choose_mirror(&text).ok_or_else(|| {
         missing(
             "this machine's apt sources name no mirror of Debian: set COHFS_DEBIAN_MIRROR to the \
-             address of one, or KSRC= to a kernel source",
+             address of one",
         )
     })
 }
@@ -215,9 +240,10 @@ fn explain(said: &str, suites: &[&str]) -> anyhow::Error {
     } else if said.contains("NO_PUBKEY") || said.contains("not signed") {
         "The keys on this machine do not know the archive's signature: update the package \
          debian-archive-keyring."
+    } else if said.contains("does not have a Release file") || said.contains("404 ") {
+        "The mirror has no such suite: set COHFS_DEBIAN_MIRROR to the address of one that has."
     } else {
-        "Is the network up? KSRC= takes a kernel source of your own; `--offline` uses what \
-         the cache has."
+        "Is the network up? `--offline` uses what the cache has."
     };
     missing(format!(
         "cannot update the package lists of {suites}: {said}\n{remedy}"
@@ -257,5 +283,12 @@ mod tests {
     fn an_expired_index_names_the_option() {
         let error = explain("E: Release file for … is expired", &["sid"]);
         assert!(error.to_string().contains("--allow-stale-index"));
+    }
+
+    #[test]
+    fn a_suite_that_is_not_there_names_the_variable() {
+        let said = "E: The repository 'http://a bookworm Release' does not have a Release file.";
+        let error = explain(said, &["bookworm"]);
+        assert!(error.to_string().contains("COHFS_DEBIAN_MIRROR"));
     }
 }

@@ -4,7 +4,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod lock;
-mod unpack;
+pub(crate) mod unpack;
 
 use crate::cache::{Entry, key, read_marker, sha256_file};
 use crate::context::Context;
@@ -112,7 +112,8 @@ fn pinned(ctx: &Context) -> Result<Source> {
             ctx.cache.root().display()
         )));
     }
-    let (pin, deb) = fetch(ctx, &pin)?;
+    let (pin, deb) = fetch(ctx, &pin)
+        .context("fetching the kernel source (KSRC= takes one of your own instead)")?;
     unpack(&pin, deb)
 }
 

@@ -46,6 +46,19 @@ pub(crate) fn debian_package(deb: &Path, package: &str, dir: &Path) -> Result<()
     ])
 }
 
+/// Unpacks the files of a Debian package below `dir`, but for those below `left_out`. They are
+/// ours, and nothing among them runs with the rights of another.
+pub(crate) fn files_of_package(deb: &Path, left_out: &[String], dir: &Path) -> Result<()> {
+    pipeline(&mut [
+        command("dpkg-deb").arg("--fsys-tarfile").arg(deb),
+        command("tar")
+            .args(["-x", "--no-same-owner", "--no-same-permissions"])
+            .args(left_out.iter().map(|path| format!("--exclude={path}")))
+            .arg("-C")
+            .arg(dir),
+    ])
+}
+
 /// Unpacks a tarball of any compression that tar knows.
 pub(crate) fn tarball(path: &Path, dir: &Path) -> Result<()> {
     pipeline(&mut [command("tar")

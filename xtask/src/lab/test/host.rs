@@ -35,6 +35,7 @@ pub(super) fn runner(ctx: &Context, artifacts: &Artifacts) -> Result<Group> {
             "--no-fail-fast",
         ])
         .args(["--", "--ignored", "--test-threads=1"])
+        .env("COHFS_TEST_QEMU", &artifacts.qemu)
         .env("COHFS_TEST_KERNEL", &artifacts.kernel_image)
         .env("COHFS_TEST_INIT", &artifacts.init)
         .env("COHFS_TEST_BUSYBOX", &artifacts.busybox);

@@ -20,14 +20,27 @@ use super::{
 use core::mem::size_of;
 use zerocopy::FromBytes;
 
+mod edit;
+
+pub(crate) use self::edit::{
+    add,
+    dotdot,
+    entry_len,
+    init_dots,
+    init_unused,
+    is_empty,
+    remove,
+    set, //
+};
+
 /// Size of the head of an entry, and of the shortest entry, in bytes.
 const HEAD_LEN: usize = size_of::<RawDirEntry>();
 const MIN_REC_LEN: usize = 12;
 
-/// An entry in use.
+/// An entry. Those that leave this room are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DirEntry<'a> {
-    /// The inode it names; not zero, and not larger than there are.
+    /// The inode it names; not zero if in use, and not larger than there are.
     pub(crate) ino: Ino,
     /// The name, of 1 to 255 bytes; no slash and no zero byte.
     pub(crate) name: &'a [u8],
@@ -43,7 +56,12 @@ pub(crate) struct DirEntry<'a> {
 ///
 /// Each is checked as it is reached. After an error there are no more.
 pub(crate) fn entries<'a>(block: &'a [u8], sb: &SuperBlock, dir: Ino) -> Entries<'a> {
-    Entries {
+    Entries(records(block, sb, dir))
+}
+
+/// Returns all entries of a block, those not in use as well. Their names are not checked.
+fn records<'a>(block: &'a [u8], sb: &SuperBlock, dir: Ino) -> Records<'a> {
+    Records {
         block,
         offset: 0,
         dir,
@@ -63,18 +81,41 @@ pub(crate) fn find<'a>(
     dir: Ino,
     name: &[u8],
 ) -> Result<Option<DirEntry<'a>>, Corrupt> {
-    for entry in entries(block, sb, dir) {
+    for entry in records(block, sb, dir) {
         let entry = entry?;
-        if entry.name == name {
+        if entry.ino.get() != 0 && entry.name == name {
             return Ok(Some(entry));
         }
     }
     Ok(None)
 }
 
-/// The entries of a block; see [`entries`].
+/// The entries in use of a block; see [`entries`].
 #[derive(Clone, Debug)]
-pub(crate) struct Entries<'a> {
+pub(crate) struct Entries<'a>(Records<'a>);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<DirEntry<'a>, Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = match self
+            .0
+            .find(|record| !matches!(record, Ok(entry) if entry.ino.get() == 0))?
+        {
+            Ok(entry) => entry,
+            Err(corrupt) => return Some(Err(corrupt)),
+        };
+        let unusable = |byte: &u8| matches!(byte, 0 | b'/');
+        if entry.name.is_empty() || entry.name.iter().any(unusable) {
+            return Some(Err(self.0.fail(entry.offset, DirFault::Name)));
+        }
+        Some(Ok(entry))
+    }
+}
+
+/// All entries of a block; see [`records`].
+#[derive(Clone, Debug)]
+struct Records<'a> {
     block: &'a [u8],
     /// Where the next entry starts; the length of the block once there are no more.
     offset: usize,
@@ -83,7 +124,7 @@ pub(crate) struct Entries<'a> {
     has_kind: bool,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> Records<'a> {
     /// Checks the entry at `self.offset`.
     fn entry(&self) -> Result<DirEntry<'a>, DirFault> {
         let rest = self.block.get(self.offset..).unwrap_or_default();
@@ -110,10 +151,6 @@ impl<'a> Entries<'a> {
             return Err(DirFault::Inode(ino));
         }
         let name = body.get(..usize::from(name_len)).unwrap_or_default();
-        let unusable = |byte: &u8| matches!(byte, 0 | b'/');
-        if ino.get() != 0 && (name.is_empty() || name.iter().any(unusable)) {
-            return Err(DirFault::Name);
-        }
         Ok(DirEntry {
             ino,
             name,
@@ -126,31 +163,36 @@ impl<'a> Entries<'a> {
             next_offset: self.offset + len,
         })
     }
+
+    /// Returns the error, after which there are no more entries.
+    fn fail(&mut self, offset: usize, fault: DirFault) -> Corrupt {
+        self.offset = self.block.len();
+        corrupt(self.dir, offset, fault)
+    }
 }
 
-impl<'a> Iterator for Entries<'a> {
+impl<'a> Iterator for Records<'a> {
     type Item = Result<DirEntry<'a>, Corrupt>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.offset < self.block.len() {
-            match self.entry() {
-                Ok(entry) => {
-                    self.offset = entry.next_offset;
-                    if entry.ino.get() != 0 {
-                        return Some(Ok(entry));
-                    }
-                }
-                Err(fault) => {
-                    let offset = u32::try_from(self.offset).unwrap_or(u32::MAX);
-                    self.offset = self.block.len();
-                    return Some(Err(Corrupt::Dir {
-                        dir: self.dir,
-                        offset,
-                        fault,
-                    }));
-                }
-            }
+        if self.offset >= self.block.len() {
+            return None;
         }
-        None
+        Some(match self.entry() {
+            Ok(entry) => {
+                self.offset = entry.next_offset;
+                Ok(entry)
+            }
+            Err(fault) => Err(self.fail(self.offset, fault)),
+        })
+    }
+}
+
+/// Returns what is wrong with the entry at byte `offset` of its block.
+fn corrupt(dir: Ino, offset: usize, fault: DirFault) -> Corrupt {
+    Corrupt::Dir {
+        dir,
+        offset: u32::try_from(offset).unwrap_or(u32::MAX),
+        fault,
     }
 }

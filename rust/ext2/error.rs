@@ -118,6 +118,10 @@ pub(crate) enum DirFault {
     Inode(Ino),
     /// The name is empty, or has a slash or a zero byte.
     Name,
+    /// It was there a moment ago.
+    Gone,
+    /// The second entry is not `..`, or there is none.
+    NoDotDot,
 }
 
 impl Corrupt {
@@ -209,6 +213,8 @@ impl fmt::Display for DirFault {
             Self::CrossesBlock(len) => write!(f, "rec_len {len} reaches beyond the block"),
             Self::NoRoom => f.write_str("too few bytes are left in the block"),
             Self::Inode(ino) => write!(f, "inode {ino} does not exist"),
+            Self::Gone => f.write_str("gone, though nobody removed it"),
+            Self::NoDotDot => f.write_str("not .., as the second one must be"),
             Self::Name => f.write_str("name is empty or has a slash or a zero byte"),
         }
     }

@@ -83,6 +83,19 @@ impl Kind {
             .map(|kind| kind.0)
     }
 
+    /// The number that a directory entry gives.
+    pub(crate) fn file_type(self) -> u8 {
+        match self {
+            Self::Regular => 1,
+            Self::Directory => 2,
+            Self::CharDevice => 3,
+            Self::BlockDevice => 4,
+            Self::Fifo => 5,
+            Self::Socket => 6,
+            Self::Symlink => 7,
+        }
+    }
+
     /// The bits in a mode. Shifted right by twelve, they are the kind as `readdir` gives it.
     pub(crate) fn mode_bits(self) -> u16 {
         match self {

@@ -3,6 +3,7 @@
 //! What the format is, by example. Run on the host, by the `model` crate.
 
 mod dir;
+mod dir_edit;
 mod geometry;
 mod inode;
 mod path;

@@ -35,6 +35,11 @@ bool cohfs_buffer_write_io_error(const struct buffer_head *bh)
 	return buffer_write_io_error(bh);
 }
 
+bool cohfs_capable(int cap)
+{
+	return capable(cap);
+}
+
 void cohfs_clear_buffer_write_io_error(struct buffer_head *bh)
 {
 	clear_buffer_write_io_error(bh);
@@ -43,6 +48,11 @@ void cohfs_clear_buffer_write_io_error(struct buffer_head *bh)
 void cohfs_cond_resched(void)
 {
 	cond_resched();
+}
+
+kuid_t cohfs_current_fsuid(void)
+{
+	return current_fsuid();
 }
 
 bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type)
@@ -190,6 +200,11 @@ void cohfs_i_uid_write(struct inode *inode, uid_t uid)
 	i_uid_write(inode, uid);
 }
 
+bool cohfs_in_group_p(kgid_t gid)
+{
+	return in_group_p(gid);
+}
+
 time64_t cohfs_inode_get_atime_sec(const struct inode *inode)
 {
 	return inode_get_atime_sec(inode);
@@ -295,6 +310,21 @@ void cohfs_mapping_set_large_folios(struct address_space *mapping)
 	mapping_set_large_folios(mapping);
 }
 
+void cohfs_memalloc_nofs_restore(unsigned int flags)
+{
+	memalloc_nofs_restore(flags);
+}
+
+unsigned int cohfs_memalloc_nofs_save(void)
+{
+	return memalloc_nofs_save();
+}
+
+void *cohfs_memscan(void *addr, int c, size_t size)
+{
+	return memscan(addr, c, size);
+}
+
 dev_t cohfs_new_decode_dev(u32 dev)
 {
 	return new_decode_dev(dev);
@@ -323,6 +353,41 @@ bool cohfs_old_valid_dev(dev_t dev)
 struct folio *cohfs_page_folio(struct page *page)
 {
 	return page_folio(page);
+}
+
+void cohfs_percpu_counter_add(struct percpu_counter *fbc, s64 amount)
+{
+	percpu_counter_add(fbc, amount);
+}
+
+int cohfs_percpu_counter_compare(struct percpu_counter *fbc, s64 rhs)
+{
+	return percpu_counter_compare(fbc, rhs);
+}
+
+void cohfs_percpu_counter_destroy(struct percpu_counter *fbc)
+{
+	percpu_counter_destroy(fbc);
+}
+
+int cohfs_percpu_counter_init(struct percpu_counter *fbc, s64 amount, gfp_t gfp)
+{
+	return percpu_counter_init(fbc, amount, gfp);
+}
+
+s64 cohfs_percpu_counter_read_positive(struct percpu_counter *fbc)
+{
+	return percpu_counter_read_positive(fbc);
+}
+
+void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount)
+{
+	percpu_counter_set(fbc, amount);
+}
+
+s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc)
+{
+	return percpu_counter_sum_positive(fbc);
 }
 
 bool cohfs_printk_ratelimit(void)

@@ -5,13 +5,18 @@
 
 #include <linux/blkdev.h>
 #include <linux/buffer_head.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/iomap.h>
 #include <linux/kdev_t.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/percpu_counter.h>
 #include <linux/ratelimit.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp);
 unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev);
@@ -19,8 +24,10 @@ unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev);
 u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
 bool cohfs_buffer_uptodate(const struct buffer_head *bh);
 bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
+bool cohfs_capable(int cap);
 void cohfs_clear_buffer_write_io_error(struct buffer_head *bh);
 void cohfs_cond_resched(void);
+kuid_t cohfs_current_fsuid(void);
 bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type);
 bool cohfs_fatal_signal_pending(void);
 void cohfs_file_accessed(struct file *file);
@@ -50,6 +57,7 @@ loff_t cohfs_i_size_read(const struct inode *inode);
 void cohfs_i_size_write(struct inode *inode, loff_t size);
 uid_t cohfs_i_uid_read(const struct inode *inode);
 void cohfs_i_uid_write(struct inode *inode, uid_t uid);
+bool cohfs_in_group_p(kgid_t gid);
 time64_t cohfs_inode_get_atime_sec(const struct inode *inode);
 time64_t cohfs_inode_get_ctime_sec(const struct inode *inode);
 time64_t cohfs_inode_get_mtime_sec(const struct inode *inode);
@@ -71,12 +79,22 @@ struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, 
 void cohfs_lock_buffer(struct buffer_head *bh);
 bool cohfs_mapping_mapped(const struct address_space *mapping);
 void cohfs_mapping_set_large_folios(struct address_space *mapping);
+void cohfs_memalloc_nofs_restore(unsigned int flags);
+unsigned int cohfs_memalloc_nofs_save(void);
+void *cohfs_memscan(void *addr, int c, size_t size);
 dev_t cohfs_new_decode_dev(u32 dev);
 u32 cohfs_new_encode_dev(dev_t dev);
 dev_t cohfs_old_decode_dev(u16 dev);
 u16 cohfs_old_encode_dev(dev_t dev);
 bool cohfs_old_valid_dev(dev_t dev);
 struct folio *cohfs_page_folio(struct page *page);
+void cohfs_percpu_counter_add(struct percpu_counter *fbc, s64 amount);
+int cohfs_percpu_counter_compare(struct percpu_counter *fbc, s64 rhs);
+void cohfs_percpu_counter_destroy(struct percpu_counter *fbc);
+int cohfs_percpu_counter_init(struct percpu_counter *fbc, s64 amount, gfp_t gfp);
+s64 cohfs_percpu_counter_read_positive(struct percpu_counter *fbc);
+void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
+s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
 bool cohfs_printk_ratelimit(void);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
 void cohfs_sb_end_pagefault(struct super_block *sb);

@@ -45,6 +45,29 @@ pub(crate) enum Corrupt {
         /// What is there instead.
         fault: BlockFault,
     },
+    /// A bitmap has a block as free that is not.
+    Bitmap {
+        /// The group, counted from zero.
+        group: u32,
+        /// The block.
+        block: DiskBlock,
+        /// What is there.
+        fault: BlockFault,
+    },
+    /// A block is to be freed that is free already.
+    FreeBlock {
+        /// Its group, counted from zero.
+        group: u32,
+        /// The block.
+        block: DiskBlock,
+    },
+    /// An inode is to be freed that is free already.
+    FreeInode {
+        /// Its group, counted from zero.
+        group: u32,
+        /// The inode.
+        ino: Ino,
+    },
     /// A directory entry.
     Dir {
         /// The directory.
@@ -146,6 +169,25 @@ impl fmt::Display for Corrupt {
             }
             Self::Hole(block) => write!(f, "file block {block} is a hole in a directory"),
             Self::Block { block, fault } => write!(f, "block {block} cannot hold data: {fault}"),
+            Self::Bitmap {
+                group,
+                block,
+                fault,
+            } => {
+                write!(
+                    f,
+                    "group {group}: block bitmap has block {block} as free: {fault}"
+                )
+            }
+            Self::FreeBlock { group, block } => {
+                write!(
+                    f,
+                    "group {group}: block {block} to be freed is free already"
+                )
+            }
+            Self::FreeInode { group, ino } => {
+                write!(f, "group {group}: inode {ino} to be freed is free already")
+            }
             Self::Dir { dir, offset, fault } => {
                 write!(
                     f,

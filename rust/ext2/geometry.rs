@@ -222,6 +222,25 @@ impl SuperBlock {
         }
     }
 
+    /// Returns what a group keeps for itself: first block, number of blocks and what is there.
+    ///
+    /// All lies within the group; the first has no blocks where there is no copy of the super
+    /// block and descriptors.
+    pub(crate) fn group_metadata(&self, desc: &GroupDesc) -> [(DiskBlock, u32, BlockFault); 4] {
+        let (first, _) = self.group_blocks(desc.group());
+        let overhead = self.group_overhead(desc.group());
+        [
+            (first, overhead, BlockFault::SuperBlock),
+            (desc.block_bitmap(), 1, BlockFault::BlockBitmap),
+            (desc.inode_bitmap(), 1, BlockFault::InodeBitmap),
+            (
+                desc.inode_table(),
+                self.itable_blocks,
+                BlockFault::InodeTable,
+            ),
+        ]
+    }
+
     /// Checks that `len` blocks from `first` hold nothing of what `desc` says its group holds,
     /// nor the copy of the super block and descriptors at its start.
     ///
@@ -236,18 +255,7 @@ impl SuperBlock {
         len: u32,
         desc: &GroupDesc,
     ) -> Result<(), Corrupt> {
-        let (group_first, _) = self.group_blocks(desc.group());
-        let overhead = self.group_overhead(desc.group());
-        let zones = [
-            (group_first, overhead, BlockFault::SuperBlock),
-            (desc.block_bitmap(), 1, BlockFault::BlockBitmap),
-            (desc.inode_bitmap(), 1, BlockFault::InodeBitmap),
-            (
-                desc.inode_table(),
-                self.itable_blocks,
-                BlockFault::InodeTable,
-            ),
-        ];
+        let zones = self.group_metadata(desc);
         match zones
             .into_iter()
             .find(|(start, count, _)| overlap(first, len, *start, *count))

@@ -11,7 +11,10 @@ use super::{
     DiskBlock,
     SuperBlock, //
 };
-use core::mem::size_of;
+use core::mem::{
+    offset_of,
+    size_of, //
+};
 use zerocopy::FromBytes;
 
 /// A group descriptor that was checked.
@@ -102,18 +105,40 @@ impl GroupDesc {
         self.inode_table
     }
 
-    /// Blocks that the bitmap has as free.
+    /// Blocks that the bitmap had as free.
     pub(crate) fn free_blocks(&self) -> u16 {
         self.free_blocks
     }
 
-    /// Inodes that the bitmap has as free.
+    /// Inodes that the bitmap had as free.
     pub(crate) fn free_inodes(&self) -> u16 {
         self.free_inodes
     }
 
-    /// Inodes that are directories.
+    /// Inodes that were directories.
     pub(crate) fn used_dirs(&self) -> u16 {
         self.used_dirs
+    }
+}
+
+/// A count in a descriptor, a word of 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GroupCount {
+    /// Blocks that the bitmap has as free.
+    FreeBlocks,
+    /// Inodes that the bitmap has as free.
+    FreeInodes,
+    /// Inodes that are directories.
+    UsedDirs,
+}
+
+impl GroupCount {
+    /// Returns where the word is in the descriptor, in bytes.
+    pub(crate) fn offset(self) -> usize {
+        match self {
+            Self::FreeBlocks => offset_of!(RawGroupDesc, free_blocks_count),
+            Self::FreeInodes => offset_of!(RawGroupDesc, free_inodes_count),
+            Self::UsedDirs => offset_of!(RawGroupDesc, used_dirs_count),
+        }
     }
 }

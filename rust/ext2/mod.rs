@@ -54,7 +54,10 @@ pub(crate) use self::{
         Incompat,
         RoCompat, //
     },
-    group::GroupDesc,
+    group::{
+        GroupCount,
+        GroupDesc, //
+    },
     inode::{
         Inode,
         Kind, //

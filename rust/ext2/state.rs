@@ -111,6 +111,24 @@ impl SuperBlock {
         Ok(())
     }
 
+    /// Writes down in `raw` how many blocks and inodes are free, at `now` in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_free(
+        raw: &mut [u8],
+        blocks: u32,
+        inodes: u32,
+        now: u32,
+    ) -> Result<(), Corrupt> {
+        let es = raw_mut(raw)?;
+        es.free_blocks_count.set(blocks);
+        es.free_inodes_count.set(inodes);
+        es.wtime.set(now);
+        Ok(())
+    }
+
     /// Writes down in `raw` that damage was found.
     ///
     /// # Errors

@@ -32,7 +32,6 @@ use crate::{
     },
 };
 use kernel::{
-    num::casts::u32_as_usize,
     prelude::*,
     sync::aref::ARef, //
 };
@@ -91,7 +90,7 @@ fn locate(sb: &SuperBlock, ino: Ino) -> Result<(BufferHead, usize)> {
     let data = sb.data();
     let corrupt = |found: Corrupt| error::corrupt(sb, &found);
     let group = data.disk.inode_group(ino).map_err(corrupt)?;
-    let desc = data.groups.get(u32_as_usize(group)).ok_or(EUCLEAN)?;
+    let desc = data.space.desc(group)?;
     let (block, offset) = data.disk.inode_location(ino, desc).map_err(corrupt)?;
     Ok((sb.bread(u64::from(block.get()))?, offset))
 }

@@ -25,6 +25,7 @@ mod ioctl;
 mod map;
 mod mount;
 mod options;
+mod space;
 mod state;
 mod super_block;
 mod symlink;

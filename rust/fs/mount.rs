@@ -11,6 +11,10 @@ use super::{
         Options,
         Request, //
     },
+    space::{
+        Group,
+        Space, //
+    },
     state::State,
     super_block::Super,
     Cohfs,
@@ -35,13 +39,17 @@ use crate::{
 use core::fmt;
 use kernel::{
     new_mutex,
-    num::casts::arch::u64_as_usize,
+    num::casts::{
+        arch::u64_as_usize,
+        u32_as_usize, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
         Arc, //
     },
 };
+use pin_init::pin_init_scope;
 
 /// `EXT2_SUPER_MAGIC`, what `statfs` tells programs about the format.
 const MAGIC: u32 = 0xef53;
@@ -86,8 +94,9 @@ impl mount::Operations for Cohfs {
         let dir = debugfs::Dir::new(sb.id(), Some(&sb.registered().debugfs));
         KBox::try_pin_init(
             try_pin_init!(Super {
+                overhead: disk.overhead(),
                 disk,
-                groups,
+                space <- Space::new(groups),
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(context.applied_to(Options::default())),
                 _counters_file: debugfs::File::new(c"counters", &dir, counters.clone()),
@@ -125,7 +134,7 @@ impl mount::Operations for Cohfs {
     fn reconfigure(sb: &SuperBlock, context: &Request, rdonly: bool) -> Result {
         let data = sb.data();
         match (sb.is_rdonly(), rdonly) {
-            (false, true) => data.state().end_writing()?,
+            (false, true) => data.state().end_writing(sb)?,
             (true, false) => data.state().begin_writing(sb)?,
             _ => {}
         }
@@ -204,28 +213,47 @@ fn read_super_in(
 }
 
 /// Reads and checks the descriptors of all groups.
-fn read_groups(sb: &NewSuperBlock<'_, Cohfs>, disk: &ext2::SuperBlock) -> Result<KVVec<GroupDesc>> {
-    let mut groups = KVVec::new();
-    let mut buffer = None;
-    for group in 0..disk.groups_count() {
-        let (block, offset) = disk.desc_location(group);
-        let block = u64::from(block.get());
-        let current = match buffer.take() {
-            Some((at, buffer)) if at == block => buffer,
-            _ => sb.bread(block).map_err(|error| {
-                refuse(
-                    sb,
-                    error,
-                    format_args!("cannot read the descriptor of group {group}"),
-                )
-            })?,
-        };
-        let mut raw = [0; DESC_SIZE];
-        current.copy_to(offset, &mut raw)?;
-        let desc = GroupDesc::parse(&raw, disk, group)
-            .map_err(|found| refuse(sb, EUCLEAN, format_args!("{found}; run e2fsck")))?;
-        groups.push(desc, GFP_KERNEL)?;
-        buffer = Some((block, current));
-    }
-    Ok(groups)
+fn read_groups(
+    sb: &NewSuperBlock<'_, Cohfs>,
+    disk: &ext2::SuperBlock,
+) -> Result<Pin<KVBox<[Group]>>> {
+    let mut last = None;
+    let read = |index| {
+        let read = read_group(sb, disk, index, &mut last);
+        pin_init_scope(move || {
+            let (desc, buffer, offset) = read?;
+            Ok(Group::new(desc, buffer, offset))
+        })
+    };
+    KVBox::pin_slice(read, u32_as_usize(disk.groups_count()), GFP_KERNEL)
+}
+
+/// Reads and checks the descriptor of a group.
+///
+/// Returns also its block, and where it starts in that. `last` is the block that was read last.
+fn read_group(
+    sb: &NewSuperBlock<'_, Cohfs>,
+    disk: &ext2::SuperBlock,
+    index: usize,
+    last: &mut Option<BufferHead>,
+) -> Result<(GroupDesc, BufferHead, usize)> {
+    let group = u32::try_from(index)?;
+    let (block, offset) = disk.desc_location(group);
+    let block = u64::from(block.get());
+    let buffer = match last.take() {
+        Some(buffer) if buffer.block() == block => buffer,
+        _ => sb.bread(block).map_err(|error| {
+            refuse(
+                sb,
+                error,
+                format_args!("cannot read the descriptor of group {group}"),
+            )
+        })?,
+    };
+    *last = Some(buffer.clone());
+    let mut raw = [0; DESC_SIZE];
+    buffer.copy_to(offset, &mut raw)?;
+    let desc = GroupDesc::parse(&raw, disk, group)
+        .map_err(|found| refuse(sb, EUCLEAN, format_args!("{found}; run e2fsck")))?;
+    Ok((desc, buffer, offset))
 }

@@ -96,6 +96,7 @@ impl State {
             sb.warn(format_args!("{advice}"));
         }
         let mut writable = self.writable.lock();
+        sb.data().space.recount();
         self.change(|raw| before.store_mounted(raw, now))?;
         self.buffer.sync()?;
         *writable = Some(Writable {
@@ -110,10 +111,10 @@ impl State {
     /// # Errors
     ///
     /// That of the device.
-    pub(super) fn end_writing(&self) -> Result {
+    pub(super) fn end_writing(&self, sb: &SuperBlock) -> Result {
         let mut writable = self.writable.lock();
         if let Some(ending) = &*writable {
-            self.store_unmounted(&ending.before)?;
+            self.store_unmounted(sb, &ending.before)?;
         }
         *writable = None;
         Ok(())
@@ -124,9 +125,9 @@ impl State {
     /// # Errors
     ///
     /// That of the device.
-    pub(super) fn freeze(&self) -> Result {
+    pub(super) fn freeze(&self, sb: &SuperBlock) -> Result {
         match &*self.writable.lock() {
-            Some(writable) => self.store_unmounted(&writable.before),
+            Some(writable) => self.store_unmounted(sb, &writable.before),
             None => Ok(()),
         }
     }
@@ -147,7 +148,8 @@ impl State {
         }
     }
 
-    fn store_unmounted(&self, before: &ext2::SuperBlock) -> Result {
+    fn store_unmounted(&self, sb: &SuperBlock, before: &ext2::SuperBlock) -> Result {
+        self.store_free(sb)?;
         let now = now();
         self.change(|raw| before.store_unmounted(raw, now))?;
         self.buffer.sync().inspect_err(|_| {
@@ -157,13 +159,26 @@ impl State {
         })
     }
 
-    /// Waits until the super block is on the device, if `wait`.
+    /// Writes down how much is free, as of now.
+    fn store_free(&self, sb: &SuperBlock) -> Result {
+        let space = &sb.data().space;
+        // What is free is less than what there is, or the descriptors are wrong.
+        let blocks = u32::try_from(space.free_blocks()).unwrap_or(u32::MAX);
+        let inodes = u32::try_from(space.free_inodes()).unwrap_or(u32::MAX);
+        self.change(|raw| ext2::SuperBlock::store_free(raw, blocks, inodes, now()))
+    }
+
+    /// Writes down how much is free; waits until the super block is on the device, if `wait`.
     ///
     /// # Errors
     ///
     /// That of the device.
-    pub(super) fn sync(&self, wait: bool) -> Result {
-        if wait && self.writable.lock().is_some() {
+    pub(super) fn sync(&self, sb: &SuperBlock, wait: bool) -> Result {
+        if self.writable.lock().is_none() {
+            return Ok(());
+        }
+        self.store_free(sb)?;
+        if wait {
             self.buffer.sync()?;
         }
         Ok(())

@@ -7,6 +7,7 @@
 use super::{
     inode,
     options::Options,
+    space::Space,
     state::State,
     Cohfs,
     Inode,
@@ -17,9 +18,7 @@ use crate::{
     ext2::{
         self,
         Corrupt,
-        DiskBlock,
-        GroupDesc,
-        Incompat, //
+        DiskBlock, //
     },
     vfs::{
         debugfs,
@@ -30,7 +29,6 @@ use crate::{
     },
 };
 use kernel::{
-    num::casts::u32_as_usize,
     prelude::*,
     seq_file::SeqFile,
     sync::{
@@ -43,16 +41,16 @@ use pin_init::pin_data;
 /// Greatest length of a name, in bytes.
 pub(super) const NAME_LEN: u32 = 255;
 
-/// Size of a group descriptor in bytes, as a shift.
-const DESC_BITS: u32 = 5;
-
 /// What is kept for each mount.
 #[pin_data]
 pub(crate) struct Super {
     /// Geometry and features. They do not change while the volume is mounted.
     pub(super) disk: ext2::SuperBlock,
-    /// The descriptors of all groups.
-    pub(super) groups: KVVec<GroupDesc>,
+    /// What is free, group by group.
+    #[pin]
+    pub(super) space: Space,
+    /// Blocks that can never hold data, as `statfs` counts them.
+    pub(super) overhead: u32,
     #[pin]
     pub(super) state: State,
     /// Changed by a remount.
@@ -85,7 +83,7 @@ impl Super {
         self.disk.check_data_run(first, len)?;
         let last = first.checked_add(len.saturating_sub(1)).unwrap_or(first);
         for group in self.disk.group_of(first)?..=self.disk.group_of(last)? {
-            if let Some(desc) = self.groups.get(u32_as_usize(group)) {
+            if let Ok(desc) = self.space.desc(group) {
                 self.disk.check_against(first, len, desc)?;
             }
         }
@@ -103,11 +101,11 @@ impl super_ops::Operations for Cohfs {
     }
 
     fn sync_fs(sb: &SuperBlock, wait: bool) -> Result {
-        sb.data().state().sync(wait)
+        sb.data().state().sync(sb, wait)
     }
 
     fn freeze_fs(sb: &SuperBlock) -> Result {
-        sb.data().state().freeze()
+        sb.data().state().freeze(sb)
     }
 
     fn unfreeze_fs(sb: &SuperBlock) -> Result {
@@ -115,7 +113,7 @@ impl super_ops::Operations for Cohfs {
     }
 
     fn put_super(sb: &SuperBlock) {
-        if let Err(error) = sb.data().state().end_writing() {
+        if let Err(error) = sb.data().state().end_writing(sb) {
             sb.err(format_args!(
                 "cannot mark it as unmounted: {error:?}; run e2fsck"
             ));
@@ -123,19 +121,16 @@ impl super_ops::Operations for Cohfs {
     }
 
     fn statfs(sb: &SuperBlock) -> Result<StatFs> {
-        let Super { disk, groups, .. } = sb.data();
-        let sum = |count: fn(&GroupDesc) -> u16| -> u64 {
-            // OVERFLOW: At most 2^32 groups of 16 bits.
-            groups.iter().map(|group| u64::from(count(group))).sum()
-        };
-        let free = sum(GroupDesc::free_blocks);
+        let data = sb.data();
+        let disk = &data.disk;
+        let free = data.space.free_blocks();
         let [a, b, c, d, e, f, g, h, rest @ ..] = disk.uuid();
         Ok(StatFs {
-            blocks: u64::from(disk.blocks_count()).saturating_sub(overhead(disk)),
+            blocks: u64::from(disk.blocks_count().saturating_sub(data.overhead)),
             blocks_free: free,
             blocks_available: free.saturating_sub(u64::from(disk.reserved_blocks())),
             files: u64::from(disk.inodes_count()),
-            files_free: sum(GroupDesc::free_inodes),
+            files_free: data.space.free_inodes(),
             name_len: NAME_LEN,
             fsid: u64::from_le_bytes([a, b, c, d, e, f, g, h]) ^ u64::from_le_bytes(rest),
         })
@@ -144,26 +139,4 @@ impl super_ops::Operations for Cohfs {
     fn show_options(sb: &SuperBlock, seq: &SeqFile) {
         sb.data().options().show(seq);
     }
-}
-
-/// Returns how many blocks the format itself takes, as `ext2_statfs` counts them.
-fn overhead(disk: &ext2::SuperBlock) -> u64 {
-    let bits = disk.block_bits();
-    let descs_bits = bits - DESC_BITS;
-    let descs_mask = (1 << descs_bits) - 1;
-    let desc_blocks = u64::from(disk.groups_count()).div_ceil(1 << descs_bits);
-    let inodes = u64::from(disk.inodes_per_group()) * u64::from(disk.inode_size());
-    // OVERFLOW: Sums of at most 2^32 blocks each, for at most 2^32 groups.
-    let in_each = 2 + (inodes >> bits);
-    let in_some = |group: u32| match (disk.has_incompat(Incompat::META_BG), disk.has_super(group)) {
-        (false, true) => 1 + desc_blocks,
-        (false, false) => 0,
-        // Each block of descriptors is in the first, the second and the last group it describes.
-        (true, copy) => {
-            u64::from(copy) + u64::from([0, 1, descs_mask].contains(&(group & descs_mask)))
-        }
-    };
-    (0..disk.groups_count()).fold(u64::from(disk.first_data_block()), |sum, group| {
-        sum + in_each + in_some(group)
-    })
 }

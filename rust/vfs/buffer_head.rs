@@ -40,7 +40,7 @@ unsafe impl Send for BufferHead {}
 // SAFETY: As above.
 unsafe impl Sync for BufferHead {}
 
-#[allow(dead_code, reason = "allocation will call it")]
+#[allow(dead_code, reason = "the block tree will call it")]
 impl BufferHead {
     /// Reads one block of the file system's size.
     ///
@@ -193,6 +193,21 @@ impl BufferHead {
         };
         // C returns `end` if there is none, and never more than that.
         u32::try_from(bit).ok().filter(|&bit| bit < end)
+    }
+
+    /// Returns the first bit of the first byte that has no bit set, of those bytes that `from..end`
+    /// begins or lies in.
+    pub(crate) fn find_next_zero_byte(&self, from: u32, end: u32) -> Option<u32> {
+        let (from, end) = (from >> 3, end.min(self.bits()).div_ceil(8));
+        let len = u32_as_usize(end.checked_sub(from)?);
+        let start = self.bytes(u32_as_usize(from), len).ok()?;
+        // SAFETY: `len` bytes from `start` on are within the block, by `bytes`. C returns where the
+        // byte is, or the end.
+        let skipped =
+            unsafe { bindings::cohfs_memscan(start.cast(), 0, len) }.addr() - start.addr();
+        // OVERFLOW: Both are within the block.
+        let byte = from + u32::try_from(skipped).ok()?;
+        (byte < end).then_some(byte << 3)
     }
 
     /// Sets a bit; says whether it was clear. A bit beyond the block is not.

@@ -31,11 +31,14 @@ mod inode_table;
 mod links;
 mod metadata;
 mod new_inode;
+mod nofs;
+mod percpu_counter;
 mod registration;
 mod stand_in;
 mod super_block;
 mod symlink;
 
+pub(crate) mod cred;
 pub(crate) mod debugfs;
 pub(crate) mod fault;
 pub(crate) mod file_ops;
@@ -74,6 +77,8 @@ pub(crate) use self::new_inode::{
     Get,
     NewInode, //
 };
+pub(crate) use self::nofs::NofsGuard;
+pub(crate) use self::percpu_counter::PerCpuCounter;
 pub(crate) use self::registration::Registration;
 pub(crate) use self::super_block::{
     Limits,

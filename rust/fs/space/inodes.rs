@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes: taking one for a new file, and giving it back.
+//!
+//! C counterparts: `find_group_other`, `ext2_new_inode` and `ext2_free_inode` in
+//! [`fs/ext2/ialloc.c`](srctree/fs/ext2/ialloc.c)
+
+use super::{
+    super::{
+        error,
+        Inode,
+        SuperBlock, //
+    },
+    group::bitmap_changed, //
+};
+use crate::{
+    ext2::{
+        Corrupt,
+        GroupCount,
+        Ino, //
+    },
+    vfs::{
+        BufferHead,
+        NofsGuard, //
+    },
+};
+use core::{
+    iter,
+    ops::Range, //
+};
+use kernel::prelude::*;
+
+/// Takes a free inode for a file that is to be made in `dir`.
+///
+/// Returns its number and its group. Nobody else gets the number until [`free_inode`].
+///
+/// # Context
+///
+/// May sleep. The caller holds the inode lock of `dir`.
+///
+/// # Errors
+///
+/// [`ENOSPC`] if there is none, [`EIO`] if a bitmap cannot be read.
+pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)> {
+    let sb = dir.sb();
+    let data = sb.data();
+    let _nofs = NofsGuard::new();
+    let start = find_group_other(dir)?;
+    let per_group = data.disk.inodes_per_group();
+    for number in data.space.round(start) {
+        let group = data.space.group(number)?;
+        if group.count(GroupCount::FreeInodes) == 0 {
+            continue;
+        }
+        let bitmap = group.inode_bitmap(sb)?;
+        // OVERFLOW: The numbers of all inodes fit, by the super block's invariants.
+        let before = number * per_group;
+        // The reserved ones are nobody's, whatever the bitmap says.
+        let reserved = (data.disk.first_ino() - 1).saturating_sub(before);
+        let Some(bit) = take(&bitmap, reserved..per_group) else {
+            // Somebody else was faster, or the count is wrong.
+            continue;
+        };
+        bitmap_changed(sb, &bitmap);
+        group.take_inode(is_dir);
+        data.space.free_inodes.add(-1);
+        data.space.dirs.add(i64::from(is_dir));
+        return Ok((Ino(before + bit + 1), number));
+    }
+    Err(ENOSPC)
+}
+
+/// Takes the first free inode of `range`, in bits of the bitmap.
+fn take(bitmap: &BufferHead, range: Range<u32>) -> Option<u32> {
+    let mut free = iter::from_fn(|| bitmap.find_next_zero_bit(range.start, range.end));
+    free.find(|&bit| bitmap.test_and_set_bit(bit))
+}
+
+/// Returns the group for a file that is no directory: that of its directory, if there is room.
+///
+/// Else files of one directory are to meet in one group, and those of another, of the same group,
+/// in another. So the search starts at a place of the directory's own and goes on by steps that
+/// double; last comes any group with a free inode, without a block for it.
+fn find_group_other(dir: &Inode) -> Result<u32> {
+    let data = dir.sb().data();
+    let space = &data.space;
+    let count = data.disk.groups_count();
+    let ino = u32::try_from(dir.ino()).map_err(|_| EINVAL)?;
+    let parent = data.disk.inode_group(Ino(ino)).map_err(|_| EUCLEAN)?;
+
+    let has = |group, which| space.count(group, which) > 0;
+    let suits =
+        |&group: &u32| has(group, GroupCount::FreeInodes) && has(group, GroupCount::FreeBlocks);
+    if suits(&parent) {
+        return Ok(parent);
+    }
+    // OVERFLOW: Sums, of 64 bits, of numbers of 32.
+    let place = u64::from(parent) + u64::from(ino);
+    let steps = iter::successors(Some(1), |step| Some(step << 1)).take_while(|&step| step < count);
+    let mut hashed = steps.scan(place, |at, step| {
+        *at = (*at + u64::from(step)) % u64::from(count);
+        u32::try_from(*at).ok()
+    });
+    hashed
+        .find(suits)
+        .or_else(|| {
+            let mut others = space.round(parent).skip(1);
+            others.find(|&group| has(group, GroupCount::FreeInodes))
+        })
+        .ok_or(ENOSPC)
+}
+
+/// Gives back inode `ino`, that of a directory if `is_dir`.
+///
+/// One that is free already, or is reserved, is damage: that is noted, and nothing is done.
+///
+/// # Context
+///
+/// May sleep. The inode is no longer in the inode cache, so that nobody meets a stale one when its
+/// number is taken again.
+pub(in crate::fs) fn free_inode(sb: &SuperBlock, ino: Ino, is_dir: bool) {
+    if let Err(found) = try_free_inode(sb, ino, is_dir) {
+        // Who frees cannot do anything about it.
+        let _ = error::corrupt(sb, &found);
+    }
+}
+
+fn try_free_inode(sb: &SuperBlock, ino: Ino, is_dir: bool) -> Result<(), Corrupt> {
+    let data = sb.data();
+    let number = data.disk.inode_group(ino)?;
+    if ino.get() < data.disk.first_ino() {
+        return Err(Corrupt::InodeNumber(ino));
+    }
+    let Ok(group) = data.space.group(number) else {
+        return Err(Corrupt::InodeNumber(ino));
+    };
+    let _nofs = NofsGuard::new();
+    let bitmap = match group.inode_bitmap(sb) {
+        Ok(bitmap) => bitmap,
+        Err(error) => {
+            sb.err(format_args!(
+                "group {number}: cannot read the inode bitmap: {error:?}; inode {ino} is lost"
+            ));
+            data.state().note_error(sb);
+            return Ok(());
+        }
+    };
+    // OVERFLOW: The inode is in this group.
+    let bit = ino.get() - 1 - number * data.disk.inodes_per_group();
+    if !bitmap.test_and_clear_bit(bit) {
+        return Err(Corrupt::FreeInode { group: number, ino });
+    }
+    bitmap_changed(sb, &bitmap);
+    group.give_inode(is_dir);
+    data.space.free_inodes.add(1);
+    data.space.dirs.add(-i64::from(is_dir));
+    Ok(())
+}

@@ -26,6 +26,7 @@
 // The format is here as a whole; the module does not use all of it yet (allocation, names).
 #![allow(dead_code, unused_imports)]
 
+mod cut;
 pub(crate) mod dir;
 mod error;
 mod feature;
@@ -33,6 +34,7 @@ mod geometry;
 mod group;
 mod inode;
 mod number;
+mod orlov;
 mod path;
 mod raw;
 mod refusal;
@@ -42,6 +44,10 @@ mod super_block;
 mod tests;
 
 pub(crate) use self::{
+    cut::{
+        Cut,
+        Partial, //
+    },
     error::{
         BlockFault,
         Corrupt,
@@ -66,6 +72,10 @@ pub(crate) use self::{
         DiskBlock,
         FileBlock,
         Ino, //
+    },
+    orlov::{
+        group_of_directory,
+        Usage, //
     },
     path::{
         max_file_size,

@@ -2,10 +2,12 @@
 
 //! What the format is, by example. Run on the host, by the `model` crate.
 
+mod cut;
 mod dir;
 mod dir_edit;
 mod geometry;
 mod inode;
+mod orlov;
 mod path;
 mod super_block;
 

@@ -6,6 +6,7 @@
 //! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
+    flag,
     path::map_blocks,
     raw::{
         RawInode,
@@ -229,6 +230,62 @@ impl Inode {
             file_acl,
             fast_symlink,
         })
+    }
+
+    /// Returns the inode of a new, empty file in a directory with the flags `dir_flags`.
+    ///
+    /// Owner, permissions, times and links are the caller's to set.
+    pub(crate) fn new(kind: Kind, dir_flags: u32) -> Self {
+        let suitable = match kind {
+            Kind::Directory => u32::MAX,
+            Kind::Regular => !(flag::DIRSYNC | flag::TOPDIR),
+            _ => flag::NODUMP | flag::NOATIME,
+        };
+        Self {
+            kind,
+            perm: 0,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            atime: 0,
+            ctime: 0,
+            mtime: 0,
+            dtime: 0,
+            links: 1,
+            sectors: 0,
+            flags: dir_flags & flag::INHERITED & suitable,
+            generation: 0,
+            block: [U32::ZERO; N_BLOCKS],
+            file_acl: DiskBlock(0),
+            fast_symlink: false,
+        }
+    }
+
+    /// Stores the target of a new symbolic link in the inode itself, if it is short enough.
+    ///
+    /// Returns whether it is.
+    pub(crate) fn store_target(&mut self, target: &[u8]) -> bool {
+        let room = self.block.as_mut_bytes();
+        // A zero byte follows.
+        if target.is_empty() || target.len() >= room.len() {
+            return false;
+        }
+        let (to, rest) = room.split_at_mut(target.len());
+        to.copy_from_slice(target);
+        rest.fill(0);
+        // It is less than 60.
+        self.size = u64::try_from(target.len()).unwrap_or(0);
+        self.fast_symlink = true;
+        true
+    }
+
+    /// Stores the number of a device: its form of 16 bits, if it has one, and that of 32.
+    pub(crate) fn store_device(&mut self, old: Option<u16>, new: u32) {
+        let [first, second, ..] = &mut self.block;
+        match old {
+            Some(old) => first.set(u32::from(old)),
+            None => second.set(new),
+        }
     }
 
     /// Writes the inode to where it was read from; `raw` starts with it.

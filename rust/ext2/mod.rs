@@ -30,6 +30,7 @@ mod cut;
 pub(crate) mod dir;
 mod error;
 mod feature;
+pub(crate) mod flag;
 mod geometry;
 mod group;
 mod inode;

@@ -6,20 +6,22 @@
 //! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
-    inode::attr_flag,
     Cohfs,
     Inode, //
 };
-use crate::vfs::{
-    inode_ops,
-    SetAttr,
-    Stat, //
+use crate::{
+    ext2::flag,
+    vfs::{
+        inode_ops,
+        SetAttr,
+        Stat, //
+    },
 };
 use kernel::prelude::*;
 
 /// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`, whose bits are those of
 /// the flags on disk.
-const STATX_ATTRS: u32 = attr_flag::IMMUTABLE | attr_flag::APPEND | attr_flag::NODUMP;
+const STATX_ATTRS: u32 = flag::IMMUTABLE | flag::APPEND | flag::NODUMP;
 
 /// Inodes that are not directories.
 pub(super) struct Attr;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     ext2::{
         self,
+        flag,
         Corrupt,
         Ino,
         Kind, //
@@ -98,11 +99,11 @@ fn locate(sb: &SuperBlock, ino: Ino) -> Result<(BufferHead, usize)> {
 /// Gives a new inode the operations of its kind.
 fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
     new.set_flags(Flags {
-        sync: disk.flags & attr_flag::SYNC != 0,
-        append: disk.flags & attr_flag::APPEND != 0,
-        immutable: disk.flags & attr_flag::IMMUTABLE != 0,
-        noatime: disk.flags & attr_flag::NOATIME != 0,
-        dirsync: disk.flags & attr_flag::DIRSYNC != 0,
+        sync: disk.flags & flag::SYNC != 0,
+        append: disk.flags & flag::APPEND != 0,
+        immutable: disk.flags & flag::IMMUTABLE != 0,
+        noatime: disk.flags & flag::NOATIME != 0,
+        dirsync: disk.flags & flag::DIRSYNC != 0,
     });
     match disk.kind {
         Kind::Regular => {
@@ -128,22 +129,6 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
         }
     }
     Ok(())
-}
-
-/// Flags on disk that the VFS acts on.
-pub(super) mod attr_flag {
-    /// Writes are synchronous.
-    pub(crate) const SYNC: u32 = 0x8;
-    /// Nothing may be changed.
-    pub(crate) const IMMUTABLE: u32 = 0x10;
-    /// Writes go to the end only.
-    pub(crate) const APPEND: u32 = 0x20;
-    /// Not to be backed up.
-    pub(crate) const NODUMP: u32 = 0x40;
-    /// The time of access is not kept.
-    pub(crate) const NOATIME: u32 = 0x80;
-    /// Changes of a directory are synchronous.
-    pub(crate) const DIRSYNC: u32 = 0x1_0000;
 }
 
 /// Says whether a file has as many blocks as it would have without holes.

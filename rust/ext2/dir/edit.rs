@@ -26,10 +26,9 @@ use crate::ext2::{
 use zerocopy::FromBytes;
 
 /// Returns the bytes that an entry with a name of `name_len` bytes takes.
-pub(crate) const fn entry_len(name_len: u8) -> u16 {
-    // CAST: Not for `From`, which is not const; both are small.
+pub(crate) fn entry_len(name_len: u8) -> usize {
     // OVERFLOW: At most 266.
-    (HEAD_LEN as u16 + name_len as u16 + 3) & !3
+    (HEAD_LEN + usize::from(name_len) + 3) & !3
 }
 
 /// Makes an entry in the first place of the block that is large enough.
@@ -51,7 +50,7 @@ pub(crate) fn add(
     let Ok(name_len) = u8::try_from(name.len()) else {
         return Ok(None);
     };
-    let need = usize::from(entry_len(name_len));
+    let need = entry_len(name_len);
     for entry in records(block, sb, dir) {
         let entry = entry?;
         let used = used(&entry);
@@ -138,7 +137,7 @@ pub(crate) fn init_dots(
     dir: Ino,
     parent: Ino,
 ) -> Result<(), Corrupt> {
-    let dot = usize::from(entry_len(1));
+    let dot = entry_len(1);
     let Some(rest) = block.len().checked_sub(dot) else {
         return Err(corrupt(dir, 0, DirFault::NoRoom));
     };
@@ -210,7 +209,7 @@ fn used(entry: &DirEntry<'_>) -> usize {
     let name_len = u8::try_from(entry.name.len()).unwrap_or(u8::MAX);
     match entry.ino.get() {
         0 => 0,
-        _ => usize::from(entry_len(name_len)),
+        _ => entry_len(name_len),
     }
 }
 

@@ -291,3 +291,45 @@ fn the_upper_half_of_the_size_of_what_is_no_file_is_left_alone() {
         .expect("a good inode");
     assert_eq!(disk.size_high.get(), 0x55);
 }
+
+#[test]
+fn a_new_file_inherits_what_suits_its_kind() {
+    let all = Inode::new(Kind::Directory, u32::MAX).flags;
+    assert_eq!(all, 0x1_c6cf);
+    assert_eq!(Inode::new(Kind::Regular, u32::MAX).flags, 0xc6cf);
+    for kind in [Kind::Symlink, Kind::Fifo, Kind::CharDevice] {
+        assert_eq!(Inode::new(kind, u32::MAX).flags, 0xc0);
+        assert_eq!(Inode::new(kind, 0x8 | 0x1000).flags, 0);
+    }
+}
+
+#[test]
+fn a_new_link_holds_a_target_of_up_to_59_bytes() {
+    let mut inode = Inode::new(Kind::Symlink, 0);
+    for long in [&b""[..], &[b'l'; 60]] {
+        assert!(!inode.store_target(long));
+        assert_eq!(inode.fast_symlink(), None);
+    }
+    for target in [&[b'l'; 59][..], b"short"] {
+        assert!(inode.store_target(target));
+        let mut raw = RawInode::new_zeroed();
+        inode.store(raw.as_mut_bytes()).expect("room");
+        let read = parse(&raw).unwrap_or_else(|found| panic!("{found}"));
+        assert_eq!(read.fast_symlink(), Some(target));
+        assert!(raw.block.as_bytes()[target.len()..]
+            .iter()
+            .all(|&byte| byte == 0));
+    }
+}
+
+#[test]
+fn a_new_device_has_its_number_in_one_of_two_forms() {
+    let stored = |old, new| {
+        let mut inode = Inode::new(Kind::BlockDevice, 0);
+        inode.store_device(old, new);
+        let [first, second, ..] = inode.block;
+        (first.get(), second.get())
+    };
+    assert_eq!(stored(Some(0x801), 0x801), (0x801, 0));
+    assert_eq!(stored(None, 0x1234_5678), (0, 0x1234_5678));
+}

@@ -10,6 +10,7 @@ use super::{
     dir::Dir,
     error,
     file::File,
+    space::Reservation,
     symlink::Symlink,
     Cohfs,
     Inode,
@@ -47,12 +48,18 @@ pub(crate) struct Private {
     /// The inode as it was read. Owner, permissions, times, links and size are the VFS's since
     /// then. The pointers to blocks do not change: nothing is allocated.
     pub(super) disk: ext2::Inode,
+    /// Blocks that it grows into next.
+    #[pin]
+    pub(super) reservation: Reservation,
 }
 
 impl Private {
     /// Makes the private part of an inode as it is on disk.
     fn new(disk: ext2::Inode) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self { disk })
+        try_pin_init!(Self {
+            disk,
+            reservation <- Reservation::new(),
+        })
     }
 }
 

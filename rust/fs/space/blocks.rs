@@ -11,10 +11,15 @@ use super::{
         Inode,
         SuperBlock, //
     },
+    bits::{
+        find_usable,
+        take, //
+    },
     group::{
         bitmap_changed,
         Group, //
     },
+    window::Window, //
 };
 use crate::{
     ext2::{
@@ -24,14 +29,10 @@ use crate::{
     },
     vfs::{
         cred,
-        BufferHead,
         NofsGuard, //
     },
 };
-use core::{
-    cmp::Ordering,
-    ops::Range, //
-};
+use core::cmp::Ordering;
 use kernel::prelude::*;
 
 /// Consecutive blocks that were free, and are the caller's.
@@ -47,6 +48,8 @@ pub(in crate::fs) struct BlockRun {
 /// Takes up to `max` consecutive free blocks for `inode`, at `goal` if that is free, else not far
 /// behind it.
 ///
+/// A regular file has them from its reservation window, and the window moves on if need be.
+///
 /// # Context
 ///
 /// May sleep. The caller holds the inode's tree lock.
@@ -60,7 +63,15 @@ pub(in crate::fs) fn alloc_blocks(inode: &Inode, goal: DiskBlock, max: u32) -> R
         return Err(ENOSPC);
     }
     let _nofs = NofsGuard::new();
-    search(sb, goal, max.max(1))?.ok_or(ENOSPC)
+    let want = max.max(1);
+    if inode.is_regular() {
+        let mut window = inode.data().reservation.lock();
+        if let Some(run) = search(sb, goal, want, Some(&mut window))? {
+            return Ok(run);
+        }
+        // All that is free may be in the windows of others, who do not use it yet.
+    }
+    search(sb, goal, want, None)?.ok_or(ENOSPC)
 }
 
 /// Says whether there is a block that this task may take: the last ones are reserved.
@@ -80,7 +91,12 @@ fn has_free_blocks(sb: &SuperBlock) -> bool {
 /// Looks for free blocks in all groups, and takes them.
 ///
 /// The group of the goal comes first, from the goal on; last it comes again, from its start.
-fn search(sb: &SuperBlock, goal: DiskBlock, want: u32) -> Result<Option<BlockRun>> {
+fn search(
+    sb: &SuperBlock,
+    goal: DiskBlock,
+    want: u32,
+    mut window: Option<&mut Window>,
+) -> Result<Option<BlockRun>> {
     let data = sb.data();
     let disk = &data.disk;
     let (start, goal) = match disk.group_of(goal) {
@@ -91,18 +107,33 @@ fn search(sb: &SuperBlock, goal: DiskBlock, want: u32) -> Result<Option<BlockRun
     for number in data.space.round(start) {
         let goal = goal.take();
         let group = data.space.group(number)?;
-        if group.count(GroupCount::FreeBlocks) == 0 {
+        let free = u32::from(group.count(GroupCount::FreeBlocks));
+        if free == 0 {
             continue;
+        }
+        if window
+            .as_ref()
+            .is_some_and(|w| !w.suits(free, goal.is_some()))
+        {
+            if goal.is_none() {
+                continue;
+            }
+            window = None;
         }
         let Some(bitmap) = group.block_bitmap(sb)? else {
             continue;
         };
         let (first, last) = disk.group_blocks(number);
         // OVERFLOW: The goal is in the group. A group has at most 2^15 blocks.
-        let range = 0..last.get() - first.get() + 1;
         let goal = goal.map(|goal| goal.get() - first.get());
-        let goal = goal.or_else(|| find_usable(&bitmap, &range));
-        let Some((bit, len)) = goal.and_then(|goal| take(&bitmap, goal..range.end, want)) else {
+        let end = last.get() - first.get() + 1;
+        let taken = match &mut window {
+            Some(window) => window.take(&data.space, group, &bitmap, goal, end, want),
+            None => goal
+                .or_else(|| find_usable(&bitmap, &(0..end)))
+                .and_then(|goal| take(&bitmap, goal..end, want)),
+        };
+        let Some((bit, len)) = taken else {
             continue;
         };
         bitmap_changed(sb, &bitmap);
@@ -119,48 +150,6 @@ fn search(sb: &SuperBlock, goal: DiskBlock, want: u32) -> Result<Option<BlockRun
         return Ok(Some(BlockRun { first, len }));
     }
     Ok(None)
-}
-
-/// Takes the first free blocks of `range` that follow one another, `want` at most.
-///
-/// Returns the first and how many they are.
-fn take(bitmap: &BufferHead, range: Range<u32>, want: u32) -> Option<(u32, u32)> {
-    let Range { mut start, end } = range;
-    loop {
-        start = bitmap.find_next_zero_bit(start, end)?;
-        // OVERFLOW: A group has at most 2^15 blocks.
-        let bits = (start..end.min(start.saturating_add(want))).into_iter();
-        let taken = bits.take_while(|&bit| bitmap.test_and_set_bit(bit)).count();
-        if taken > 0 {
-            return Some((start, u32::try_from(taken).ok()?));
-        }
-        // Somebody else was faster.
-    }
-}
-
-/// Returns where in `range` blocks are best taken from if no place is better than another: in the
-/// next few, else where eight lie together, else anywhere.
-fn find_usable(bitmap: &BufferHead, range: &Range<u32>) -> Option<u32> {
-    /// How far, at most, the start of a free stretch is looked for backwards.
-    const BACK: u32 = 7;
-    /// Blocks that count as the next few, aligned.
-    const NEAR: u32 = 64;
-
-    let &Range { start, end } = range;
-    if start > 0 {
-        let near = end.min(start.next_multiple_of(NEAR));
-        if let Some(bit) = bitmap.find_next_zero_bit(start, near) {
-            return Some(bit);
-        }
-    }
-    let byte = bitmap.find_next_zero_byte(start, end);
-    let bit = match byte.filter(|bit| range.contains(bit)) {
-        Some(bit) => bit,
-        None => bitmap.find_next_zero_bit(start, end)?,
-    };
-    let back = (start.max(bit.saturating_sub(BACK))..bit).rev();
-    let free = back.take_while(|&bit| bitmap.find_next_zero_bit(bit, bit + 1).is_some());
-    Some(free.last().unwrap_or(bit))
 }
 
 /// Gives back `len` blocks from `first` on.

@@ -8,9 +8,12 @@
 //! C counterparts: `ext2_valid_block_bitmap`, `read_block_bitmap` and `group_adjust_blocks` in
 //! [`fs/ext2/balloc.c`](srctree/fs/ext2/balloc.c)
 
-use super::super::{
-    error,
-    SuperBlock, //
+use super::{
+    super::{
+        error,
+        SuperBlock, //
+    },
+    window::Windows, //
 };
 use crate::{
     ext2::{
@@ -30,7 +33,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        SpinLock, //
+        SpinLock,
+        SpinLockGuard, //
     },
 };
 use pin_init::pin_data;
@@ -47,13 +51,14 @@ pub(in crate::fs) struct Group {
     /// The bitmap of blocks contradicts the descriptor: nothing is taken from the group, nor given
     /// back to it.
     damaged: Atomic<bool>,
-    /// Held while counts change.
     #[pin]
     state: SpinLock<State>,
 }
 
 /// What a group's spin lock protects, besides the counts in the descriptor.
-struct State {
+pub(super) struct State {
+    /// What files that are written keep others' hands off.
+    pub(super) windows: Windows,
     /// Directories made here of late, less the other inodes; see `find_group_orlov`.
     debt: u8,
 }
@@ -71,13 +76,21 @@ impl Group {
             offset,
             checked: Atomic::new(false),
             damaged: Atomic::new(false),
-            state <- new_spinlock!(State { debt: 0 }),
+            state <- new_spinlock!(State {
+                windows: Windows::new(),
+                debt: 0,
+            }),
         })
     }
 
     /// Returns where the group's metadata lies.
     pub(super) fn desc(&self) -> &GroupDesc {
         &self.desc
+    }
+
+    /// Takes the group's spin lock. Nothing sleeps under it.
+    pub(super) fn lock(&self) -> SpinLockGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Returns one of the counts, as it is now.
@@ -97,13 +110,13 @@ impl Group {
 
     /// Notes that blocks were freed, or taken if `change` is negative.
     pub(super) fn add_free_blocks(&self, change: i32) {
-        self.add(&mut self.state.lock(), GroupCount::FreeBlocks, change);
+        self.add(&mut self.lock(), GroupCount::FreeBlocks, change);
         self.descs.mark_dirty();
     }
 
     /// Notes that an inode was taken.
     pub(super) fn take_inode(&self, is_dir: bool) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         self.add(&mut state, GroupCount::FreeInodes, -1);
         if is_dir {
             self.add(&mut state, GroupCount::UsedDirs, 1);
@@ -117,7 +130,7 @@ impl Group {
 
     /// Notes that an inode was freed.
     pub(super) fn give_inode(&self, is_dir: bool) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         self.add(&mut state, GroupCount::FreeInodes, 1);
         if is_dir {
             self.add(&mut state, GroupCount::UsedDirs, -1);

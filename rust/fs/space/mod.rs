@@ -36,9 +36,11 @@
     reason = "the block tree and names will call it"
 )]
 
+mod bits;
 mod blocks;
 mod group;
 mod inodes;
+mod window;
 
 pub(super) use self::{
     blocks::{
@@ -50,6 +52,10 @@ pub(super) use self::{
     inodes::{
         alloc_inode,
         free_inode, //
+    },
+    window::{
+        discard_window,
+        Reservation, //
     },
 };
 

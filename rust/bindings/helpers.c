@@ -170,6 +170,11 @@ void cohfs_get_bh(struct buffer_head *bh)
 	get_bh(bh);
 }
 
+u32 cohfs_get_random_u32_below(u32 ceil)
+{
+	return get_random_u32_below(ceil);
+}
+
 gid_t cohfs_i_gid_read(const struct inode *inode)
 {
 	return i_gid_read(inode);

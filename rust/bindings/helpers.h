@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -51,6 +52,7 @@ bool cohfs_folio_test_uptodate(const struct folio *folio);
 bool cohfs_folio_test_writeback(const struct folio *folio);
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
 void cohfs_get_bh(struct buffer_head *bh);
+u32 cohfs_get_random_u32_below(u32 ceil);
 gid_t cohfs_i_gid_read(const struct inode *inode);
 void cohfs_i_gid_write(struct inode *inode, gid_t gid);
 loff_t cohfs_i_size_read(const struct inode *inode);

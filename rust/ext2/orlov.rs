@@ -18,7 +18,19 @@ pub(crate) struct Usage {
     pub(crate) free_blocks: u64,
     /// Directories.
     pub(crate) dirs: u64,
+    /// Directories that were made in the group of late, less the other inodes. Not known of all
+    /// groups together.
+    pub(crate) debt: u64,
 }
+
+/// Blocks that a directory and what is in it take, at least, for the reckoning of debts.
+const BLOCK_COST: u64 = 256;
+
+/// Inodes of the same.
+const INODE_COST: u64 = 64;
+
+/// Greatest debt there is.
+const MAX_DEBT: u64 = 255;
 
 /// Returns the group for a new directory, or nothing if there is no free inode.
 ///
@@ -37,6 +49,7 @@ pub(crate) fn group_of_directory(
         free_inodes: total.free_inodes / u64::from(count),
         free_blocks: total.free_blocks / u64::from(count),
         dirs: total.dirs / u64::from(count),
+        debt: 0,
     };
     let around = || (start..count).chain(0..start.min(count));
     let with_room = |least_inodes: u64| {
@@ -56,12 +69,26 @@ pub(crate) fn group_of_directory(
             free_inodes: average.free_inodes.saturating_sub(inodes / 4),
             free_blocks: average.free_blocks.saturating_sub(blocks / 4),
             dirs: average.dirs + inodes / 16,
+            debt: max_debt(sb, total),
         };
-        with_room(least.free_inodes)
-            .find(|(_, usage)| usage.free_blocks >= least.free_blocks && usage.dirs < least.dirs)
+        with_room(least.free_inodes).find(|(_, usage)| {
+            usage.free_blocks >= least.free_blocks
+                && usage.dirs < least.dirs
+                && usage.debt < least.debt
+        })
     };
     best.or_else(|| with_room(average.free_inodes).next())
         // The totals are not exact, and on a small volume that can leave no group.
         .or_else(|| with_room(1).next())
         .map(|(group, _)| group)
+}
+
+/// Returns how far directories may get ahead of the files that are to be in them: as many as fill
+/// a group, if each comes to hold what those there are do.
+fn max_debt(sb: &SuperBlock, total: Usage) -> u64 {
+    let used = u64::from(sb.blocks_count()).saturating_sub(total.free_blocks);
+    let blocks_of_each = (used / total.dirs.max(1)).max(BLOCK_COST);
+    let by_blocks = u64::from(sb.blocks_per_group()) / blocks_of_each;
+    let by_inodes = u64::from(sb.inodes_per_group()) / INODE_COST;
+    by_blocks.min(by_inodes).clamp(1, MAX_DEBT)
 }

@@ -17,6 +17,7 @@ const EMPTY: Usage = Usage {
     free_inodes: 2000,
     free_blocks: 8000,
     dirs: 2,
+    debt: 0,
 };
 
 fn choose(groups: &[Usage; GROUPS], start: u32, spread: bool) -> Option<u32> {
@@ -25,6 +26,7 @@ fn choose(groups: &[Usage; GROUPS], start: u32, spread: bool) -> Option<u32> {
         free_inodes: sum(|usage| usage.free_inodes),
         free_blocks: sum(|usage| usage.free_blocks),
         dirs: sum(|usage| usage.dirs),
+        debt: 0,
     };
     let usage = |group: u32| groups[usize::try_from(group).expect("small")];
     group_of_directory(&super_block(0, |_| ()), total, usage, start, spread)
@@ -58,6 +60,21 @@ fn it_goes_on_where_the_parents_group_is_fuller_than_most() {
 }
 
 #[test]
+fn directories_do_not_get_far_ahead_of_their_files() {
+    let mut groups = [EMPTY; GROUPS];
+    // 8192 blocks by 256, or 2048 inodes by 64.
+    groups[6].debt = 31;
+    assert_eq!(choose(&groups, 6, false), Some(6));
+    groups[6].debt = 32;
+    assert_eq!(choose(&groups, 6, false), Some(7));
+    // Where all are in debt, that does not matter any more.
+    assert_eq!(
+        choose(&[Usage { debt: 255, ..EMPTY }; GROUPS], 6, false),
+        Some(6)
+    );
+}
+
+#[test]
 fn at_the_top_the_group_with_the_fewest_directories_is_chosen() {
     let mut groups = [EMPTY; GROUPS];
     groups[2].dirs = 1;
@@ -78,6 +95,7 @@ fn the_last_free_inode_is_found() {
         free_inodes: 0,
         free_blocks: 0,
         dirs: 2048,
+        debt: 0,
     };
     let mut groups = [none; GROUPS];
     for spread in [false, true] {
@@ -95,6 +113,7 @@ fn wrong_totals_hide_no_group() {
         free_inodes: 100_000,
         free_blocks: 100_000,
         dirs: 0,
+        debt: 0,
     };
     let usage = |group| Usage {
         free_inodes: u64::from(group == 4),

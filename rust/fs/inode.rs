@@ -22,7 +22,8 @@ use crate::{
         flag,
         Corrupt,
         Ino,
-        Kind, //
+        Kind,
+        RoCompat, //
     },
     vfs::{
         Attributes,
@@ -165,7 +166,7 @@ fn has_no_hole(disk: &ext2::Inode, block_bits: u32) -> bool {
 ///
 /// # Errors
 ///
-/// [`EIO`] if the block cannot be read.
+/// [`EIO`] if the block cannot be read, or the super block not be written.
 pub(super) fn write(inode: &Inode) -> Result {
     let (buffer, offset) = locate(inode.sb(), ino(inode)?)?;
     let mut raw = [0; RAW_SIZE];
@@ -181,6 +182,10 @@ pub(super) fn write(inode: &Inode) -> Result {
     disk.ctime = now.ctime;
     disk.links = u16::try_from(now.nlink).map_err(|_| EINVAL)?;
     disk.store(&mut raw).map_err(|_| EINVAL)?;
+    let data = inode.sb().data();
+    if disk.is_large_file() && !data.disk.has_ro_compat(RoCompat::LARGE_FILE) {
+        data.state().note_large_file()?;
+    }
     buffer.copy_from(offset, &raw)?;
     inode.set_metadata_writeback();
     Ok(())

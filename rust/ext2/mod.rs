@@ -76,6 +76,7 @@ pub(crate) use self::{
     },
     orlov::{
         group_of_directory,
+        group_of_file,
         Usage, //
     },
     path::{

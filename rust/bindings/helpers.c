@@ -405,6 +405,11 @@ struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block)
 	return sb_bread(sb, block);
 }
 
+void cohfs_sb_breadahead(struct super_block *sb, sector_t block)
+{
+	sb_breadahead(sb, block);
+}
+
 void cohfs_sb_end_pagefault(struct super_block *sb)
 {
 	sb_end_pagefault(sb);

@@ -99,6 +99,7 @@ void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
 bool cohfs_printk_ratelimit(void);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
+void cohfs_sb_breadahead(struct super_block *sb, sector_t block);
 void cohfs_sb_end_pagefault(struct super_block *sb);
 struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block);
 bool cohfs_sb_rdonly(const struct super_block *sb);

@@ -74,7 +74,12 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
         group.take_inode(is_dir);
         data.space.free_inodes.add(-1);
         data.space.dirs.add(i64::from(is_dir));
-        return Ok((Ino(before + bit + 1), number));
+        let ino = Ino(before + bit + 1);
+        if let Ok((block, _)) = data.disk.inode_location(ino, group.desc()) {
+            // The inode will soon be written to it.
+            sb.breadahead(u64::from(block.get()));
+        }
+        return Ok((ino, number));
     }
     Err(ENOSPC)
 }

@@ -75,9 +75,19 @@ void cohfs_filemap_invalidate_lock(struct address_space *mapping)
 	filemap_invalidate_lock(mapping);
 }
 
+void cohfs_filemap_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
 void cohfs_filemap_invalidate_unlock(struct address_space *mapping)
 {
 	filemap_invalidate_unlock(mapping);
+}
+
+void cohfs_filemap_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
 }
 
 unsigned long cohfs_find_next_zero_bit_le(const void *addr, unsigned long size, unsigned long offset)
@@ -125,6 +135,11 @@ bool cohfs_folio_maybe_dma_pinned(struct folio *folio)
 	return folio_maybe_dma_pinned(folio);
 }
 
+ssize_t cohfs_folio_mkwrite_check_truncate(const struct folio *folio, const struct inode *inode)
+{
+	return folio_mkwrite_check_truncate(folio, inode);
+}
+
 unsigned long cohfs_folio_nr_pages(const struct folio *folio)
 {
 	return folio_nr_pages(folio);
@@ -168,11 +183,6 @@ ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count)
 void cohfs_get_bh(struct buffer_head *bh)
 {
 	get_bh(bh);
-}
-
-u32 cohfs_get_random_u32_below(u32 ceil)
-{
-	return get_random_u32_below(ceil);
 }
 
 gid_t cohfs_i_gid_read(const struct inode *inode)
@@ -310,6 +320,11 @@ bool cohfs_mapping_mapped(const struct address_space *mapping)
 	return mapping_mapped(mapping);
 }
 
+void cohfs_mapping_set_error(struct address_space *mapping, int error)
+{
+	mapping_set_error(mapping, error);
+}
+
 void cohfs_mapping_set_large_folios(struct address_space *mapping)
 {
 	mapping_set_large_folios(mapping);
@@ -405,9 +420,9 @@ struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block)
 	return sb_bread(sb, block);
 }
 
-void cohfs_sb_breadahead(struct super_block *sb, sector_t block)
+void cohfs_sb_end_intwrite(struct super_block *sb)
 {
-	sb_breadahead(sb, block);
+	sb_end_intwrite(sb);
 }
 
 void cohfs_sb_end_pagefault(struct super_block *sb)
@@ -423,6 +438,11 @@ struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block)
 bool cohfs_sb_rdonly(const struct super_block *sb)
 {
 	return sb_rdonly(sb);
+}
+
+void cohfs_sb_start_intwrite(struct super_block *sb)
+{
+	sb_start_intwrite(sb);
 }
 
 void cohfs_sb_start_pagefault(struct super_block *sb)

@@ -13,7 +13,6 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
-#include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -33,7 +32,9 @@ bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 
 bool cohfs_fatal_signal_pending(void);
 void cohfs_file_accessed(struct file *file);
 void cohfs_filemap_invalidate_lock(struct address_space *mapping);
+void cohfs_filemap_invalidate_lock_shared(struct address_space *mapping);
 void cohfs_filemap_invalidate_unlock(struct address_space *mapping);
+void cohfs_filemap_invalidate_unlock_shared(struct address_space *mapping);
 unsigned long cohfs_find_next_zero_bit_le(const void *addr, unsigned long size, unsigned long offset);
 int cohfs_finish_open_simple(struct file *file, int error);
 void cohfs_folio_get(struct folio *folio);
@@ -43,6 +44,7 @@ void cohfs_folio_lock(struct folio *folio);
 bool cohfs_folio_mapped(const struct folio *folio);
 struct address_space *cohfs_folio_mapping(const struct folio *folio);
 bool cohfs_folio_maybe_dma_pinned(struct folio *folio);
+ssize_t cohfs_folio_mkwrite_check_truncate(const struct folio *folio, const struct inode *inode);
 unsigned long cohfs_folio_nr_pages(const struct folio *folio);
 loff_t cohfs_folio_pos(const struct folio *folio);
 void cohfs_folio_put(struct folio *folio);
@@ -52,7 +54,6 @@ bool cohfs_folio_test_uptodate(const struct folio *folio);
 bool cohfs_folio_test_writeback(const struct folio *folio);
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
 void cohfs_get_bh(struct buffer_head *bh);
-u32 cohfs_get_random_u32_below(u32 ceil);
 gid_t cohfs_i_gid_read(const struct inode *inode);
 void cohfs_i_gid_write(struct inode *inode, gid_t gid);
 loff_t cohfs_i_size_read(const struct inode *inode);
@@ -80,6 +81,7 @@ bool cohfs_is_sync_kiocb(struct kiocb *iocb);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
 void cohfs_lock_buffer(struct buffer_head *bh);
 bool cohfs_mapping_mapped(const struct address_space *mapping);
+void cohfs_mapping_set_error(struct address_space *mapping, int error);
 void cohfs_mapping_set_large_folios(struct address_space *mapping);
 void cohfs_memalloc_nofs_restore(unsigned int flags);
 unsigned int cohfs_memalloc_nofs_save(void);
@@ -99,10 +101,11 @@ void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
 bool cohfs_printk_ratelimit(void);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
-void cohfs_sb_breadahead(struct super_block *sb, sector_t block);
+void cohfs_sb_end_intwrite(struct super_block *sb);
 void cohfs_sb_end_pagefault(struct super_block *sb);
 struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block);
 bool cohfs_sb_rdonly(const struct super_block *sb);
+void cohfs_sb_start_intwrite(struct super_block *sb);
 void cohfs_sb_start_pagefault(struct super_block *sb);
 void cohfs_set_buffer_uptodate(struct buffer_head *bh);
 void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg);

@@ -323,15 +323,19 @@ impl Inode {
         Ok(())
     }
 
-    /// Says whether a driver without the feature `large_file` would take it for shorter than it is,
-    /// or its size for negative.
-    pub(crate) fn is_large_file(&self) -> bool {
-        self.kind == Kind::Regular && self.size > u64::from(i32::MAX.unsigned_abs())
-    }
-
     /// The mode, as `stat` gives it.
     pub(crate) fn mode(&self) -> u16 {
         self.kind.mode_bits() | (self.perm & PERM_MASK)
+    }
+
+    /// The pointers to blocks; of a file that has none, whatever is in their place.
+    pub(crate) fn pointers(&self) -> [u32; N_BLOCKS] {
+        self.block.map(U32::get)
+    }
+
+    /// Replaces what [`Self::pointers`] returns.
+    pub(crate) fn set_pointers(&mut self, pointers: [u32; N_BLOCKS]) {
+        self.block = pointers.map(U32::new);
     }
 
     /// Returns the target of a symbolic link that is short enough to be in the inode; without

@@ -47,7 +47,8 @@ mod tests;
 pub(crate) use self::{
     cut::{
         Cut,
-        Partial, //
+        Partial,
+        Step, //
     },
     error::{
         BlockFault,
@@ -76,14 +77,15 @@ pub(crate) use self::{
     },
     orlov::{
         group_of_directory,
-        group_of_file,
         Usage, //
     },
     path::{
         max_file_size,
         run_length,
-        Path, //
+        Path,
+        N_DIRECT, //
     },
+    raw::N_BLOCKS,
     refusal::Refusal,
     state::OnError,
     super_block::SuperBlock, //

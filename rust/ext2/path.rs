@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Number of pointers to data in the inode, and the index of the first of the others.
-pub(super) const N_DIRECT: u32 = 12;
+pub(crate) const N_DIRECT: u32 = 12;
 
 /// Which pointers lead to a block of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
+    size,
     Cohfs,
     Inode, //
 };
@@ -17,7 +18,10 @@ use crate::{
         Stat, //
     },
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 /// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`, whose bits are those of
 /// the flags on disk.
@@ -39,16 +43,15 @@ impl inode_ops::Operations for Attr {
     }
 }
 
-/// Changes owner, permissions and times.
+/// Changes size, owner, permissions and times.
 ///
 /// # Errors
 ///
-/// [`EPERM`] and others if the caller may not; [`EOPNOTSUPP`] if the size is to change.
+/// [`EPERM`] and others if the caller may not; those of [`size::set`].
 pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
     change.prepare()?;
-    // TODO: issue 3.
-    if change.size().is_some_and(|size| size != inode.size()) {
-        return Err(EOPNOTSUPP);
+    if let Some(size) = change.size().filter(|&size| size != inode.size()) {
+        size::set(inode, size, change.lock())?;
     }
     change.apply(inode);
     Ok(())
@@ -56,7 +59,10 @@ pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
 
 /// Adds the flags that the disk has, and how direct I/O is to be aligned.
 pub(super) fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-    stat.set_attributes(u64::from(STATX_ATTRS), u64::from(inode.data().disk.flags));
+    stat.set_attributes(
+        u64::from(STATX_ATTRS),
+        u64::from(inode.data().flags.load(Relaxed)),
+    );
     if inode.is_regular() {
         let sb = inode.sb();
         stat.set_dio_alignment(

@@ -15,6 +15,11 @@ use super::{
         self,
         Map, //
     },
+    size,
+    tree::{
+        self,
+        Reserved, //
+    },
     Cohfs,
     Inode, //
 };
@@ -85,15 +90,19 @@ impl file_ops::Operations for File {
         if direct {
             check_alignment(inode, range.pos(), len, vfs::alignment(from))?;
         }
-        // All of it before anything is changed: there is no way back from a part.
-        map::check_allocated(inode, range)?;
         iocb.modified(&lock)?;
+        if range.pos() > inode.size() {
+            size::zero_tail(inode, &lock)?;
+        }
         let (mut iocb, written) = if direct {
             write_direct(iocb, from, range, &lock)
         } else {
             let written = iocb.write_cached::<Map>(from, &lock);
             (iocb, written)
         };
+        if range.end() > inode.size() {
+            size::cut_unwritten(inode, &lock);
+        }
         drop(lock);
         iocb.write_sync(written?)
     }
@@ -109,9 +118,15 @@ impl file_ops::Operations for File {
 
 impl fault::Operations for File {
     type Mapper = Map;
+    type Reserved = KVec<Reserved>;
 
-    fn page_mkwrite(inode: &Inode, range: ByteRange) -> Result {
-        map::check_allocated(inode, range)
+    fn reserve(inode: &Inode, range: ByteRange) -> Result<KVec<Reserved>> {
+        let (first, last) = map::blocks(inode, range)?;
+        tree::reserve_holes(inode, first, last)
+    }
+
+    fn store(inode: &Inode, reserved: KVec<Reserved>) -> Result {
+        tree::store_holes(inode, reserved)
     }
 }
 
@@ -137,7 +152,7 @@ fn write_direct<'a>(
         range,
         || {
             let (iocb, from) = &mut *request.borrow_mut();
-            iocb.transfer_direct::<Map>(from, lock)
+            transfer(iocb, from, range, lock)
         },
         || {
             let (iocb, from) = &mut *request.borrow_mut();
@@ -145,6 +160,34 @@ fn write_direct<'a>(
         },
     );
     (request.into_inner().0, written)
+}
+
+/// Moves the bytes of a direct write to the device.
+///
+/// Over a hole they go by way of the page cache, as `ext2_dio_write_iter` does it: a reader could see
+/// what the new blocks held before, while they are on their way.
+fn transfer(
+    iocb: &mut Kiocb<'_, Cohfs>,
+    from: &mut IovIterSource<'_>,
+    range: ByteRange,
+    lock: &InodeLockGuard<'_>,
+) -> Result<usize> {
+    let inode = iocb.file().inode();
+    let present = inode.size().min(range.end()).saturating_sub(range.pos());
+    let below_end = ByteRange::new(range.pos(), present);
+    if below_end.map_or(Ok(false), |range| tree::has_hole(inode, range))? {
+        let written = iocb.write_cached::<Map>(from, lock)?;
+        if let Some(range) = range.first(written) {
+            inode.mapping().write_and_wait(range)?;
+            inode.mapping().drop_unused(range.pages());
+        }
+        return Ok(written);
+    }
+    let written = iocb.transfer_direct::<Map>(from, lock)?;
+    if let Some(range) = range.first(written) {
+        inode.extend_to(range.end(), lock);
+    }
+    Ok(written)
 }
 
 /// Checks that direct I/O of `len` bytes at `pos` can be done, before anything is touched.

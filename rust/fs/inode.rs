@@ -10,8 +10,15 @@ use super::{
     dir::Dir,
     error,
     file::File,
-    space::Reservation,
+    space::{
+        self,
+        Reservation, //
+    },
     symlink::Symlink,
+    tree::{
+        self,
+        Tree, //
+    },
     Cohfs,
     Inode,
     SuperBlock, //
@@ -22,10 +29,10 @@ use crate::{
         flag,
         Corrupt,
         Ino,
-        Kind,
-        RoCompat, //
+        Kind, //
     },
     vfs::{
+        real_seconds,
         Attributes,
         BufferHead,
         Device,
@@ -36,7 +43,13 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+    },
 };
 use pin_init::pin_data;
 
@@ -46,12 +59,17 @@ const RAW_SIZE: usize = 128;
 /// What is kept for each inode besides what the VFS keeps.
 #[pin_data]
 pub(crate) struct Private {
-    /// The inode as it was read. Owner, permissions, times, links and size are the VFS's since
-    /// then. The pointers to blocks do not change: nothing is allocated.
+    /// The inode as it was read. Owner, permissions, times, links, size and the count of blocks are
+    /// the VFS's since then, and what is below is kept there.
     pub(super) disk: ext2::Inode,
     /// Blocks that it grows into next.
     #[pin]
     pub(super) reservation: Reservation,
+    /// Flags, as on disk.
+    pub(super) flags: Atomic<u32>,
+    /// Pointers to blocks.
+    #[pin]
+    pub(super) tree: Tree,
 }
 
 impl Private {
@@ -60,7 +78,20 @@ impl Private {
         try_pin_init!(Self {
             disk,
             reservation <- Reservation::new(),
+            flags: Atomic::new(disk.flags),
+            tree <- Tree::new(disk.pointers()),
         })
+    }
+}
+
+impl Private {
+    /// Says whether the pointers lead to blocks.
+    fn has_tree(&self) -> bool {
+        match self.disk.kind {
+            Kind::Regular | Kind::Directory => true,
+            Kind::Symlink => self.disk.fast_symlink().is_none(),
+            Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => false,
+        }
     }
 }
 
@@ -114,10 +145,7 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
         dirsync: disk.flags & flag::DIRSYNC != 0,
     });
     match disk.kind {
-        Kind::Regular => {
-            let dense = has_no_hole(disk, new.sb().data().disk.block_bits());
-            new.set_regular::<Attr, File, File>(dense);
-        }
+        Kind::Regular => new.set_regular::<Attr, File, File>(),
         Kind::Directory => new.set_directory::<Dir, Dir>(),
         Kind::Symlink => match disk.fast_symlink() {
             Some(target) => {
@@ -139,40 +167,23 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
     Ok(())
 }
 
-/// Says whether a file has as many blocks as it would have without holes.
-///
-/// Only such a file gets folios of more than a page. A fault makes a folio writable as a whole
-/// (`finish_fault` in `mm/memory.c`), so it is refused if any of the folio is a hole, and that
-/// should refuse no more than the page. TODO: issue 3, which fills holes.
-fn has_no_hole(disk: &ext2::Inode, block_bits: u32) -> bool {
-    // OVERFLOW: A size is below 2^63, by `ext2::Inode`; counts of blocks are much smaller.
-    let up = |n: u64, bits: u32| (n + (1 << bits) - 1) >> bits;
-    let pointer_bits = block_bits - 2;
-    let data = up(disk.size, block_bits);
-    let mut rest = data.saturating_sub(12);
-    let mut tree = 0;
-    for level in 0..3 {
-        let reach = rest.min(1 << (pointer_bits * (level + 1)));
-        for below in 0..=level {
-            tree += up(reach, pointer_bits * (below + 1));
-        }
-        rest -= reach;
-    }
-    let attributes = u64::from(disk.file_acl.get() != 0);
-    u64::from(disk.sectors) >> (block_bits - 9) >= data + tree + attributes
-}
-
 /// Copies the inode into its block.
 ///
 /// # Errors
 ///
-/// [`EIO`] if the block cannot be read, or the super block not be written.
+/// [`EIO`] if the block cannot be read.
 pub(super) fn write(inode: &Inode) -> Result {
+    store(inode, 0)
+}
+
+/// Copies the inode into its block, deleted at `dtime` if that is not zero.
+fn store(inode: &Inode, dtime: u32) -> Result {
     let (buffer, offset) = locate(inode.sb(), ino(inode)?)?;
     let mut raw = [0; RAW_SIZE];
     buffer.copy_to(offset, &mut raw)?;
+    let data = inode.data();
     let now = inode.attributes();
-    let mut disk = inode.data().disk;
+    let mut disk = data.disk;
     disk.perm = now.mode;
     disk.uid = now.uid;
     disk.gid = now.gid;
@@ -180,15 +191,38 @@ pub(super) fn write(inode: &Inode) -> Result {
     disk.atime = now.atime;
     disk.mtime = now.mtime;
     disk.ctime = now.ctime;
+    disk.dtime = dtime;
     disk.links = u16::try_from(now.nlink).map_err(|_| EINVAL)?;
+    disk.sectors = u32::try_from(now.sectors).map_err(|_| EFBIG)?;
+    disk.flags = data.flags.load(Relaxed);
+    disk.set_pointers(data.tree.pointers());
     disk.store(&mut raw).map_err(|_| EINVAL)?;
-    let data = inode.sb().data();
-    if disk.is_large_file() && !data.disk.has_ro_compat(RoCompat::LARGE_FILE) {
-        data.state().note_large_file()?;
-    }
     buffer.copy_from(offset, &raw)?;
     inode.set_metadata_writeback();
     Ok(())
+}
+
+/// Takes an inode without names off the disk: its blocks, and what is in its place.
+pub(super) fn delete(inode: &Inode) {
+    if inode.data().has_tree() {
+        inode.set_size(0);
+        tree::clear(inode);
+    }
+    let now = u32::try_from(real_seconds()).unwrap_or(u32::MAX);
+    if let Err(error) = store(inode, now) {
+        inode.sb().err(format_args!(
+            "inode {}: cannot mark it as deleted: {error:?}; run e2fsck",
+            inode.ino()
+        ));
+    }
+}
+
+/// Gives the number of an inode back that [`delete`] took off the disk.
+pub(super) fn free_ino(inode: &Inode) {
+    // What was read from the disk has a number that the disk can have.
+    if let Ok(ino) = ino(inode) {
+        space::free_inode(inode.sb(), ino, inode.is_dir());
+    }
 }
 
 /// Waits until the inode's block, and the buffers that belong to the inode, are on the device.

@@ -1,174 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From the bytes of a file to the blocks of the device.
+//! From the bytes of a file to the blocks of the device, for `fs/iomap`.
 //!
-//! C counterparts: `ext2_get_blocks` and `ext2_iomap_begin` in
-//! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
+//! What makes each of these steps right is in [`tree`].
+//!
+//! C counterpart: `ext2_iomap_begin` in [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
-    error,
+    tree::{
+        self,
+        Run,
+        Space, //
+    },
     Cohfs,
     Inode, //
 };
 use crate::{
-    ext2::{
-        run_length,
-        Corrupt,
-        DiskBlock,
-        FileBlock,
-        Path, //
-    },
+    ext2::FileBlock,
     pagecache::ByteRange,
-    vfs::{
-        iomap::{
-            Extent,
-            Intent,
-            Mapper, //
-        },
-        BufferHead,
+    vfs::iomap::{
+        Extent,
+        Intent,
+        Mapper, //
     },
 };
-use core::iter;
 use kernel::{
-    num::casts::u32_as_usize,
-    prelude::*, //
+    prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Read, //
+    },
 };
 
-/// Consecutive blocks of a file that lie one behind the other, or are all holes.
-#[derive(Clone, Copy)]
-pub(super) struct Run {
-    /// Where the first is; nothing if they are holes.
-    pub(super) first: Option<DiskBlock>,
-    /// How many there are; at least one.
-    pub(super) len: u32,
-}
-
-/// The pointers of one block or of the inode.
-enum Pointers<'a> {
-    Inode(&'a Inode),
-    Block(BufferHead),
-}
-
-impl Pointers<'_> {
-    /// Returns the pointer with that index.
-    fn get(&self, index: u32) -> Result<u32> {
-        let index = u32_as_usize(index);
-        match self {
-            Self::Inode(inode) => {
-                let pointer = inode.data().disk.block.get(index);
-                pointer.map(|pointer| pointer.get()).ok_or(EUCLEAN)
-            }
-            // OVERFLOW: An index is at most 2^32.
-            Self::Block(buffer) => buffer.le32(index * size_of::<u32>()),
-        }
-    }
-}
-
-/// Returns where block `block` of the file is, and how many after it follow, up to `max` in all.
-///
-/// What the pointers cannot reach is a hole: `FIBMAP` may ask for it, and so may a read of the last
-/// page of the longest file.
-///
-/// # Context
-///
-/// May sleep.
-///
-/// # Errors
-///
-/// [`EUCLEAN`] if a pointer leads to where no data can be, [`EIO`] if a block of pointers cannot
-/// be read.
-pub(super) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
-    let sb = inode.sb();
-    let data = sb.data();
-    let corrupt = |found: Corrupt| error::corrupt_in(inode, &found);
-
-    let Ok(path) = Path::to(block, &data.disk) else {
-        return Ok(Run {
-            first: None,
-            len: 1,
-        });
-    };
-    // OVERFLOW: The number of pointers in a block is small.
-    let max = max.clamp(1, path.boundary + 1);
-    let mut pointers = Pointers::Inode(inode);
-    let mut index = 0;
-    for (level, &offset) in path.offsets().iter().enumerate() {
-        if level > 0 {
-            let below = pointers.get(index)?;
-            if below == 0 {
-                return Ok(Run {
-                    first: None,
-                    len: max,
-                });
-            }
-            data.check_run(DiskBlock(below), 1).map_err(corrupt)?;
-            pointers = Pointers::Block(sb.bread(u64::from(below))?);
-        }
-        index = offset;
-    }
-
-    let first = DiskBlock(pointers.get(index)?);
-    // Reading a pointer cannot fail within the boundary; if it does, the run is shorter.
-    let mut next = index;
-    let rest = iter::from_fn(|| {
-        next = next.checked_add(1)?;
-        pointers.get(next).ok()
-    })
-    .take(u32_as_usize(max - 1));
-    if first.get() == 0 {
-        let holes = rest.take_while(|&pointer| pointer == 0).count();
-        return Ok(Run {
-            first: None,
-            // OVERFLOW: Less than `max`.
-            len: 1 + u32::try_from(holes)?,
-        });
-    }
-    let mut len = run_length(rest, first, max);
-    if len > 1 && data.check_run(first, len).is_err() {
-        // Something in it is wrong; the first block need not be.
-        len = 1;
-    }
-    data.check_run(first, len).map_err(corrupt)?;
-    Ok(Run {
-        first: Some(first),
-        len,
-    })
-}
-
-/// Checks that `range` can be written without allocating anything.
-///
-/// # Errors
-///
-/// [`EOPNOTSUPP`] if it ends beyond the end of the file or has a hole, or those of [`run`].
-pub(super) fn check_allocated(inode: &Inode, range: ByteRange) -> Result {
-    if range.end() > inode.size() {
-        return Err(EOPNOTSUPP);
-    }
-    let bits = inode.sb().block_bits();
-    // OVERFLOW: A range is not empty, by its invariants.
-    let (mut block, last) = (range.pos() >> bits, (range.end() - 1) >> bits);
-    while block <= last {
-        let run = run(inode, file_block(block)?, count(last - block + 1))?;
-        if run.first.is_none() {
-            return Err(EOPNOTSUPP);
-        }
-        // OVERFLOW: Block numbers of a file have less than 64 bits by far.
-        block += u64::from(run.len);
-    }
-    Ok(())
-}
-
-/// Returns the number of a block of a file in the format's own type.
-fn file_block(block: u64) -> Result<FileBlock> {
-    u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)
-}
-
-/// Returns a number of blocks, or as many as can be asked for at once.
-fn count(blocks: u64) -> u32 {
-    u32::try_from(blocks).unwrap_or(u32::MAX)
-}
-
-/// The map of regular files and symbolic links.
+/// The map of regular files.
 pub(super) struct Map;
 
 impl Mapper for Map {
@@ -176,21 +40,91 @@ impl Mapper for Map {
 
     fn map(inode: &Inode, range: ByteRange, intent: Intent) -> Result<Extent> {
         let bits = inode.sb().block_bits();
-        let first = range.pos() >> bits;
-        // OVERFLOW: A range is not empty, by its invariants.
-        let last = (range.end() - 1) >> bits;
-        let run = run(inode, file_block(first)?, count(last - first + 1))?;
-        match (run.first, intent) {
-            // Nothing but a damaged or changed image brings a dirty folio over a hole.
-            (None, Intent::Writeback) => return Err(EIO),
-            (None, Intent::Write | Intent::Fault) => return Err(EOPNOTSUPP),
-            _ => {}
-        }
+        let (first, last) = blocks(inode, range)?;
+        // OVERFLOW: The last is not before the first.
+        let max = (last.get() - first.get()).saturating_add(1);
+        let found = tree::run(inode, first, max)?;
+        let (run, is_new) = match (found.first, intent) {
+            (None, Intent::Write | Intent::DirectWrite) => {
+                let taken = take(inode, first, max, intent)?;
+                (taken, true)
+            }
+            (Some(_), Intent::DirectRead) => {
+                // Who stored the pointers had dirtied the folios before, `Reserved::store`; their
+                // bytes need not be on the device yet.
+                smp_mb(Read);
+                if inode.mapping().has_folios() {
+                    inode.mapping().write_and_wait(range)?;
+                }
+                (found, false)
+            }
+            _ => (found, false),
+        };
         // OVERFLOW: A block number has 32 bits, and a block 12.
         Ok(Extent {
-            offset: first << bits,
+            offset: u64::from(first.get()) << bits,
             len: u64::from(run.len) << bits,
             address: run.first.map(|block| u64::from(block.get()) << bits),
+            is_new,
         })
     }
+
+    fn written(inode: &Inode, range: ByteRange) -> Result {
+        let (_, last) = blocks(inode, range)?;
+        let mut state = inode.data().tree.lock();
+        match state.pending.take() {
+            Some(pending) => {
+                state.pending = pending.store(inode, &mut state, last)?;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn end(inode: &Inode) {
+        let pending = inode.data().tree.lock().pending.take();
+        if let Some(pending) = pending {
+            pending.release(inode);
+        }
+    }
+
+    fn changes(inode: &Inode) -> u64 {
+        inode.data().tree.changes()
+    }
+}
+
+/// Takes blocks for a hole that begins at block `first`, `max` at most.
+///
+/// # Errors
+///
+/// [`EIO`] for a direct write below the end of the file, where a reader could find what the blocks
+/// held before: the caller looks for holes first, and writes through the page cache.
+fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<Run> {
+    let bits = inode.sb().block_bits();
+    if intent == Intent::DirectWrite && u64::from(first.get()) << bits < inode.size() {
+        return Err(EIO);
+    }
+    let mut state = inode.data().tree.lock();
+    let space = tree::reserve(inode, &state, first, max)?;
+    let run = space.run();
+    match space {
+        // Only a fault could be faster.
+        Space::Data(_) => {}
+        Space::New(new) if intent == Intent::DirectWrite => new.store_all(inode, &mut state)?,
+        Space::New(new) => state.pending = Some(new),
+    }
+    Ok(run)
+}
+
+/// Returns the first and the last block of the file that hold a byte of `range`.
+///
+/// # Errors
+///
+/// [`EFBIG`] if it begins beyond what a block number can say.
+pub(super) fn blocks(inode: &Inode, range: ByteRange) -> Result<(FileBlock, FileBlock)> {
+    let bits = inode.sb().block_bits();
+    let first = u32::try_from(range.pos() >> bits).map_err(|_| EFBIG)?;
+    // OVERFLOW: A range is not empty, by its invariants.
+    let last = u32::try_from((range.end() - 1) >> bits).unwrap_or(u32::MAX);
+    Ok((FileBlock(first), FileBlock(last)))
 }

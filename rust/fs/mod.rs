@@ -5,13 +5,7 @@
 //! Policy only. Mechanism is in the rooms below: [`crate::vfs`] has what the kernel wants to be
 //! asked, [`crate::ext2`] what the bytes on disk mean, [`crate::coherency`] what a direct write
 //! does to the page cache. To find one's way: `mount.rs` is where a volume begins, `inode.rs`
-//! where a file does, `map.rs` leads from a file to its blocks, `file.rs` reads and writes.
-//!
-//! # Not here yet
-//!
-//! Allocation: what would need it returns [`EOPNOTSUPP`](kernel::error::code::EOPNOTSUPP), before
-//! anything is changed. That is a write into a hole or beyond the end of a file, and every
-//! operation that makes or removes a name or changes a size. TODO: issue 3.
+//! where a file does, `tree` leads from a file to its blocks, `file.rs` reads and writes.
 //!
 //! C counterpart: [`fs/ext2`](srctree/fs/ext2)
 
@@ -25,10 +19,12 @@ mod ioctl;
 mod map;
 mod mount;
 mod options;
+mod size;
 mod space;
 mod state;
 mod super_block;
 mod symlink;
+mod tree;
 
 use crate::vfs::{
     self,

@@ -7,7 +7,10 @@
 use super::{
     inode,
     options::Options,
-    space::Space,
+    space::{
+        self,
+        Space, //
+    },
     state::State,
     Cohfs,
     Inode,
@@ -94,6 +97,17 @@ impl Super {
 impl super_ops::Operations for Cohfs {
     fn write_inode(inode: &Inode) -> Result {
         inode::write(inode)
+    }
+
+    fn evict_inode(inode: &Inode, deleted: bool) {
+        space::discard_window(inode);
+        if deleted {
+            inode::delete(inode);
+        }
+    }
+
+    fn free_ino(inode: &Inode) {
+        inode::free_ino(inode);
     }
 
     fn sync_inode_metadata(inode: &Inode) -> Result {

@@ -9,7 +9,10 @@ use super::{
     RedirtyGate, //
 };
 use crate::bindings;
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop, //
+};
 use kernel::{
     container_of,
     types::{
@@ -117,6 +120,21 @@ impl Host {
 pub(crate) struct InodeLockGuard<'a> {
     host: &'a Host,
     _not_send: NotThreadSafe,
+}
+
+impl<'a> InodeLockGuard<'a> {
+    /// Creates the guard of a lock that C took for us, and will release.
+    ///
+    /// # Safety
+    ///
+    /// This task holds `i_rwsem` of `host` for writing, for as long as the result is used.
+    pub(crate) unsafe fn held_by_caller(host: &'a Host) -> ManuallyDrop<Self> {
+        // INVARIANT: By our requirements.
+        ManuallyDrop::new(Self {
+            host,
+            _not_send: NotThreadSafe,
+        })
+    }
 }
 
 impl InodeLockGuard<'_> {

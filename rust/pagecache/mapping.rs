@@ -123,6 +123,12 @@ impl AddressSpace {
         to_result(unsafe { bindings::invalidate_inode_pages2_range(self.as_raw(), first, last) })
     }
 
+    /// Tells every open file, at its next `fsync`, that something of the file could not be written.
+    pub(crate) fn set_error(&self, error: kernel::error::Error) {
+        // SAFETY: The mapping is valid; C sets flags and an error sequence, both atomically.
+        unsafe { bindings::cohfs_mapping_set_error(self.as_raw(), error.to_errno()) };
+    }
+
     /// Tells every open file, at its next `fsync`, that page cache and disk have gone apart.
     ///
     /// What `dio_warn_stale_pagecache` of `mm/filemap.c` does; that one is not exported.

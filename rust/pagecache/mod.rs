@@ -34,7 +34,8 @@ pub(crate) use self::folio::{
 pub(crate) use self::host::{
     Host,
     InodeLockGuard,
-    InodeSharedGuard, //
+    InodeSharedGuard,
+    InvalidateGuard, //
 };
 pub(crate) use self::mapping::AddressSpace;
 pub(crate) use self::range::{

@@ -64,7 +64,13 @@ impl<M: Mapper> VTable<M> {
         mapping: *mut bindings::address_space,
         block: bindings::sector_t,
     ) -> bindings::sector_t {
+        // LOCKING: Keeps a truncation from freeing the blocks of pointers that are followed.
         // SAFETY: By our requirements.
-        unsafe { bindings::iomap_bmap(mapping, block, &iomap::VTable::<M>::OPS) }
+        unsafe {
+            bindings::cohfs_filemap_invalidate_lock_shared(mapping);
+            let found = bindings::iomap_bmap(mapping, block, &iomap::VTable::<M>::OPS);
+            bindings::cohfs_filemap_invalidate_unlock_shared(mapping);
+            found
+        }
     }
 }

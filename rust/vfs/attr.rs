@@ -9,7 +9,14 @@ use super::{
     FileSystem,
     Inode, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    pagecache::{
+        Host,
+        InodeLockGuard, //
+    },
+};
+use core::mem::ManuallyDrop;
 use kernel::{
     error::to_result,
     prelude::*, //
@@ -24,6 +31,7 @@ pub(crate) struct SetAttr<'a> {
     idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     iattr: &'a mut bindings::iattr,
+    lock: ManuallyDrop<InodeLockGuard<'a>>,
 }
 
 impl SetAttr<'_> {
@@ -43,7 +51,14 @@ impl SetAttr<'_> {
             dentry,
             // SAFETY: By our requirements.
             iattr: unsafe { &mut *iattr },
+            // SAFETY: As above; every inode of ours is embedded in a `Host`.
+            lock: unsafe { InodeLockGuard::held_by_caller(Host::from_inode((*dentry).d_inode)) },
         }
+    }
+
+    /// Returns the proof that the inode is locked.
+    pub(crate) fn lock(&self) -> &InodeLockGuard<'_> {
+        &self.lock
     }
 
     /// Returns the size in bytes that the file is to have, if it is to change.

@@ -4,16 +4,14 @@
 //!
 //! # Lock order
 //!
-//! As at the top of `mm/filemap.c`: `mmap_lock` → `sb_start_pagefault` → folio lock.
+//! As at the top of `mm/filemap.c`: `mmap_lock` → `sb_start_pagefault` → folio lock → what the file
+//! system takes to allocate.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use super::{
-    iomap::{
-        self,
-        Mapper, //
-    },
-    Inode,
+    iomap::Mapper,
+    Inode, //
 };
 use crate::{
     bindings,
@@ -22,7 +20,6 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::{
     error::to_result,
-    num::casts::usize_as_u64,
     prelude::*, //
 };
 
@@ -31,16 +28,30 @@ pub(crate) trait Operations: Sized + 'static {
     /// Maps the files.
     type Mapper: Mapper;
 
-    /// Says whether the bytes of `range`, which is what the fault makes writable, may be written.
+    /// What it takes from the volume for a folio that is to become writable.
+    type Reserved;
+
+    /// Takes the blocks that the bytes of `range` lack, without letting anybody see them.
     ///
     /// # Context
     ///
-    /// May sleep. `mmap_lock` or the lock of the mapping may be held; no folio is locked.
+    /// May sleep. `mmap_lock` or the lock of the mapping may be held; the folio that `range` is of is
+    /// locked and up to date.
     ///
     /// # Errors
     ///
     /// The process gets `SIGBUS`, for any.
-    fn page_mkwrite(inode: &Inode<<Self::Mapper as Mapper>::Fs>, range: ByteRange) -> Result;
+    fn reserve(
+        inode: &Inode<<Self::Mapper as Mapper>::Fs>,
+        range: ByteRange,
+    ) -> Result<Self::Reserved>;
+
+    /// Lets everybody see the blocks: the folio is dirty, and still locked.
+    ///
+    /// # Errors
+    ///
+    /// The next `fsync` gets it.
+    fn store(inode: &Inode<<Self::Mapper as Mapper>::Fs>, reserved: Self::Reserved) -> Result;
 }
 
 /// The C side of [`Operations`].
@@ -84,15 +95,8 @@ impl<T: Operations> VTable<T> {
         // SAFETY: The super block is in use.
         unsafe { bindings::cohfs_sb_start_pagefault(sb) };
         // SAFETY: By our requirements.
-        let ret = match unsafe { Self::may_write(vmf, file, inode) } {
-            // SAFETY: By our requirements.
-            Ok(()) => unsafe {
-                bindings::iomap_page_mkwrite(
-                    vmf,
-                    &iomap::VTable::<T::Mapper>::OPS,
-                    core::ptr::null_mut(),
-                )
-            },
+        let ret = match unsafe { Self::make_writable(vmf, file, inode) } {
+            Ok(()) => bindings::vm_fault_reason_VM_FAULT_LOCKED,
             // SAFETY: No requirements.
             Err(error) => unsafe { bindings::cohfs_vmf_fs_error(error.to_errno()) },
         };
@@ -101,35 +105,66 @@ impl<T: Operations> VTable<T> {
         ret
     }
 
-    /// Asks the file system, and notes the change of the file's times.
+    /// Makes the folio dirty, with blocks below all of it, and leaves it locked.
+    ///
+    /// That is what `iomap_page_mkwrite` does, but for the order: there the folio is dirty as soon as
+    /// its first extent has blocks, also if the volume has none for the next.
     ///
     /// # Safety
     ///
     /// As [`Self::page_mkwrite`].
-    unsafe fn may_write(
+    ///
+    /// # Errors
+    ///
+    /// [`EFAULT`] if the folio is not this file's any more; those of the file system.
+    unsafe fn make_writable(
         vmf: *mut bindings::vm_fault,
         file: *mut bindings::file,
         inode: *mut bindings::inode,
     ) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe { bindings::file_update_time(file) })?;
         // SAFETY: By our requirements.
         let inode = unsafe { Inode::from_raw(inode) };
-        // SAFETY: The page is referenced, so that its folio is neither split nor freed. Whether it is
-        // still this file's, C looks again under the folio lock.
-        let (pos, len) = unsafe {
+        // SAFETY: The page is referenced, so that its folio is neither split nor freed.
+        let folio = unsafe {
             let folio = bindings::cohfs_page_folio((*vmf).page);
-            (
-                bindings::cohfs_folio_pos(folio),
-                bindings::cohfs_folio_size(folio),
-            )
+            bindings::cohfs_folio_lock(folio);
+            folio
         };
-        // An offset in a file is never negative.
-        let pos = pos.unsigned_abs();
-        // A fault can make the whole folio writable (`finish_fault` in `mm/memory.c`).
-        let len = inode.size().saturating_sub(pos).min(usize_as_u64(len));
-        if let Some(range) = ByteRange::new(pos, len) {
-            T::page_mkwrite(inode, range)?;
+        // SAFETY: Referenced, and locked just now.
+        let made = unsafe { Self::make_dirty(inode, folio) };
+        if made.is_err() {
+            // SAFETY: Locked above.
+            unsafe { bindings::folio_unlock(folio) };
         }
-        // SAFETY: The file is open.
-        to_result(unsafe { bindings::file_update_time(file) })
+        made
+    }
+
+    /// Does [`Self::make_writable`] for a folio that is locked.
+    ///
+    /// # Safety
+    ///
+    /// The folio is referenced and locked.
+    unsafe fn make_dirty(
+        inode: &Inode<<T::Mapper as Mapper>::Fs>,
+        folio: *mut bindings::folio,
+    ) -> Result {
+        // SAFETY: By our requirements. Whether the folio is still this file's, C looks here.
+        let len = unsafe { bindings::cohfs_folio_mkwrite_check_truncate(folio, inode.as_raw()) };
+        let len = u64::try_from(len).map_err(|_| EFAULT)?;
+        // SAFETY: Referenced. An offset in a file is never negative.
+        let pos = unsafe { bindings::cohfs_folio_pos(folio) }.unsigned_abs();
+        // A fault can make the whole folio writable (`finish_fault` in `mm/memory.c`).
+        let range = ByteRange::new(pos, len).ok_or(EFAULT)?;
+        let reserved = T::reserve(inode, range)?;
+        // SAFETY: Referenced, locked, and up to date, because it is mapped.
+        unsafe { bindings::folio_mark_dirty(folio) };
+        if let Err(error) = T::store(inode, reserved) {
+            inode.mapping().set_error(error);
+        }
+        // SAFETY: As above.
+        unsafe { bindings::folio_wait_stable(folio) };
+        Ok(())
     }
 }

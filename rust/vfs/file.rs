@@ -222,7 +222,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
                 self.raw,
                 from.as_raw(),
                 &iomap::VTable::<M>::OPS,
-                ptr::null(),
+                &iomap::VTable::<M>::WRITE_OPS,
                 ptr::null_mut(),
             )
         })

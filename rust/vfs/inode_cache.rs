@@ -115,6 +115,16 @@ unsafe extern "C" fn construct<T: FileSystem>(object: *mut c_void) {
     }
 }
 
+/// Says whether an inode has the file system's own part: one that could not be read has not.
+///
+/// # Safety
+///
+/// `inode` is from [`alloc_inode`], and its maker is done with it.
+pub(super) unsafe fn has_data<T: FileSystem>(inode: *mut bindings::inode) -> bool {
+    // SAFETY: Embedded in an `InodeInfo<T>`, by our requirements.
+    unsafe { (*inode.cast::<InodeInfo<T>>()).has_data.get() }
+}
+
 /// Allocates an inode: `super_operations.alloc_inode`.
 ///
 /// # Safety

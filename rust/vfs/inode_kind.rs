@@ -62,8 +62,8 @@ impl<T: FileSystem> NewInode<'_, T> {
         }
     }
 
-    /// Makes it a regular file. `large_folios` lets the page cache hold more than a page at once.
-    pub(crate) fn set_regular<I, O, F>(&mut self, large_folios: bool)
+    /// Makes it a regular file, of which the page cache can hold more than a page at once.
+    pub(crate) fn set_regular<I, O, F>(&mut self)
     where
         I: inode_ops::Operations<Fs = T>,
         O: file_ops::Operations<Fs = T>,
@@ -76,9 +76,7 @@ impl<T: FileSystem> NewInode<'_, T> {
             (*inode).i_op = &inode_ops::VTable::<I>::TABLE;
             (*inode).__bindgen_anon_3.i_fop = &Regular::<O, F>::FILE;
             (*(*inode).i_mapping).a_ops = &aops::VTable::<F::Mapper>::TABLE;
-            if large_folios {
-                bindings::cohfs_mapping_set_large_folios((*inode).i_mapping);
-            }
+            bindings::cohfs_mapping_set_large_folios((*inode).i_mapping);
         }
     }
 

@@ -24,12 +24,14 @@ const NULL_ADDR: u64 = u64::MAX;
 /// What a mapping is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// To read, or to tell somebody.
+    /// To read into the page cache, to zero what is there, or to tell somebody.
     Read,
-    /// To write by a system call.
+    /// To read around the page cache.
+    DirectRead,
+    /// To write into the page cache; [`Mapper::end`] follows.
     Write,
-    /// To make a folio writable that is mapped, [`super::Fault::page_mkwrite`].
-    Fault,
+    /// To write around the page cache.
+    DirectWrite,
     /// To write out what is dirty.
     Writeback,
 }
@@ -43,6 +45,8 @@ pub(crate) struct Extent {
     pub(crate) len: u64,
     /// Offset on the device, in bytes; nothing for a hole.
     pub(crate) address: Option<u64>,
+    /// Nothing was written there yet: what the write leaves of a block is zeroed.
+    pub(crate) is_new: bool,
 }
 
 /// Maps files to the device.
@@ -54,12 +58,31 @@ pub(crate) trait Mapper: Sized + 'static {
     ///
     /// # Context
     ///
-    /// May sleep. A folio of the file may be locked.
+    /// May sleep. To read into the page cache and to write it out, the folio is locked or the
+    /// mapping's `invalidate_lock` held, shared; else the inode lock.
     ///
     /// # Errors
     ///
     /// Stands for the whole operation: a write gets it if it may not write there.
     fn map(inode: &Inode<Self::Fs>, range: ByteRange, intent: Intent) -> Result<Extent>;
+
+    /// Notes that the bytes of `range` are in a folio, dirty, and that nothing else of a new extent
+    /// is.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The folio is locked, the inode lock held exclusively.
+    ///
+    /// # Errors
+    ///
+    /// The next `fsync` gets it.
+    fn written(inode: &Inode<Self::Fs>, range: ByteRange) -> Result;
+
+    /// Ends what `map` began for [`Intent::Write`].
+    fn end(inode: &Inode<Self::Fs>);
+
+    /// Returns a number that moves when an extent that was told may no longer be right.
+    fn changes(inode: &Inode<Self::Fs>) -> u64;
 }
 
 /// The C side of [`Mapper`].
@@ -69,6 +92,14 @@ impl<M: Mapper> VTable<M> {
     /// For everything but writeback.
     pub(super) const OPS: bindings::iomap_ops = bindings::iomap_ops {
         iomap_begin: Some(Self::iomap_begin),
+        iomap_end: Some(Self::iomap_end),
+        ..pin_init::zeroed()
+    };
+
+    /// For writes into the page cache.
+    pub(super) const WRITE_OPS: bindings::iomap_write_ops = bindings::iomap_write_ops {
+        put_folio: Some(Self::put_folio),
+        iomap_valid: Some(Self::iomap_valid),
         ..pin_init::zeroed()
     };
 
@@ -84,10 +115,16 @@ impl<M: Mapper> VTable<M> {
         intent: Intent,
         iomap: &mut bindings::iomap,
     ) -> Result {
+        // Before the extent is looked up, so that no change is missed.
+        let changes = M::changes(inode);
         let extent = M::map(inode, range, intent)?;
         let (kind, address) = match extent.address {
             Some(address) => (bindings::IOMAP_MAPPED, address),
             None => (bindings::IOMAP_HOLE, NULL_ADDR),
+        };
+        let new = match extent.is_new {
+            true => bindings::IOMAP_F_NEW,
+            false => 0,
         };
         *iomap = bindings::iomap {
             addr: address,
@@ -95,9 +132,10 @@ impl<M: Mapper> VTable<M> {
             length: extent.len,
             // CAST: Small constants.
             type_: kind as u16,
-            flags: bindings::IOMAP_F_MERGED as u16,
+            flags: (bindings::IOMAP_F_MERGED | new) as u16,
             // SAFETY: `s_bdev` is constant.
             bdev: unsafe { (*inode.sb().as_raw()).s_bdev },
+            validity_cookie: changes,
             ..pin_init::zeroed()
         };
         Ok(())
@@ -116,18 +154,68 @@ impl<M: Mapper> VTable<M> {
     ) -> c_int {
         // SAFETY: By our requirements.
         let (inode, iomap) = unsafe { (Inode::from_raw(inode), &mut *iomap) };
-        let intent = if flags & bindings::IOMAP_FAULT != 0 {
-            Intent::Fault
-        } else if flags & bindings::IOMAP_WRITE != 0 {
-            Intent::Write
-        } else {
-            Intent::Read
-        };
         from_result(|| {
             // C gives neither negative.
             let range = range(pos.unsigned_abs(), length.unsigned_abs())?;
-            Self::fill(inode, range, intent, iomap).map(|()| 0)
+            Self::fill(inode, range, intent(flags), iomap).map(|()| 0)
         })
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::iomap_begin`], once after each call of it that succeeded.
+    unsafe extern "C" fn iomap_end(
+        inode: *mut bindings::inode,
+        _pos: bindings::loff_t,
+        _length: bindings::loff_t,
+        _written: isize,
+        flags: c_uint,
+        _iomap: *mut bindings::iomap,
+    ) -> c_int {
+        if intent(flags) == Intent::Write {
+            // SAFETY: By our requirements.
+            M::end(unsafe { Inode::from_raw(inode) });
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Called by `fs/iomap` with a locked folio of an inode of a mount in use, into which `copied`
+    /// bytes were written; lock and reference go to us.
+    unsafe extern "C" fn put_folio(
+        inode: *mut bindings::inode,
+        pos: bindings::loff_t,
+        copied: c_uint,
+        folio: *mut bindings::folio,
+    ) {
+        // SAFETY: By our requirements.
+        let inode = unsafe { Inode::from_raw(inode) };
+        if let Some(range) = ByteRange::new(pos.unsigned_abs(), u64::from(copied)) {
+            if let Err(error) = M::written(inode, range) {
+                inode.mapping().set_error(error);
+            }
+        }
+        // SAFETY: By our requirements.
+        unsafe {
+            bindings::folio_unlock(folio);
+            bindings::cohfs_folio_put(folio);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by `fs/iomap` with a mapping that [`Self::iomap_begin`] made, and the folio locked that
+    /// it is for.
+    unsafe extern "C" fn iomap_valid(
+        inode: *mut bindings::inode,
+        iomap: *const bindings::iomap,
+    ) -> bool {
+        // SAFETY: By our requirements.
+        let (inode, iomap) = unsafe { (Inode::<M::Fs>::from_raw(inode), &*iomap) };
+        // What has blocks keeps them: the inode lock is held.
+        let is_new = u32::from(iomap.flags) & bindings::IOMAP_F_NEW != 0;
+        !is_new || iomap.validity_cookie == M::changes(inode)
     }
 
     /// Writes `pos..pos + len` of a folio out, or the first part of it.
@@ -148,13 +236,15 @@ impl<M: Mapper> VTable<M> {
             let range = range(pos, u64::from(len))?;
             // SAFETY: The context is ours for this call.
             let iomap = unsafe { &mut (*wpc).iomap };
-            // Made of an unsigned offset by `fill`.
-            let cached = iomap.offset.unsigned_abs();
-            // A mapping of length 0, as at the start, holds nothing.
-            if pos
-                .checked_sub(cached)
-                .is_none_or(|into| into >= iomap.length)
-            {
+            // A mapping of length 0, as at the start, holds nothing. What was a hole may have
+            // blocks now, and what had blocks others.
+            let holds = u32::from(iomap.type_) == bindings::IOMAP_MAPPED
+                && iomap.validity_cookie == M::changes(inode)
+                // Made of an unsigned offset by `fill`.
+                && pos
+                    .checked_sub(iomap.offset.unsigned_abs())
+                    .is_some_and(|into| into < iomap.length);
+            if !holds {
                 Self::fill(inode, range, Intent::Writeback, iomap)?;
             }
             let (pos, end) = (i64::try_from(pos)?, i64::try_from(end_pos)?);
@@ -181,6 +271,17 @@ impl<M: Mapper> VTable<M> {
         };
         // SAFETY: The context is complete and lives until C returns.
         unsafe { bindings::iomap_writepages(&mut wpc) }
+    }
+}
+
+/// Returns what C wants a mapping for, by the flags of `iomap_begin`.
+fn intent(flags: c_uint) -> Intent {
+    let is = |flag| flags & flag != 0;
+    match (is(bindings::IOMAP_DIRECT), is(bindings::IOMAP_WRITE)) {
+        (false, false) => Intent::Read,
+        (false, true) => Intent::Write,
+        (true, false) => Intent::DirectRead,
+        (true, true) => Intent::DirectWrite,
     }
 }
 

@@ -25,7 +25,6 @@ impl<T: FileSystem> Inode<T> {
     /// # Context
     ///
     /// Does not sleep.
-    #[allow(dead_code, reason = "the tree of blocks and directories will call it")]
     pub(crate) fn mark_metadata_dirty(&self, buffer: &BufferHead) {
         // SAFETY: The buffer is referenced and up to date, by its invariants; the list is one, by
         // those of `InodeInfo`.
@@ -43,18 +42,19 @@ impl<T: FileSystem> Inode<T> {
     }
 }
 
-/// Takes leave of the buffers of an inode that is evicted; writes them if the inode lives on, on
-/// disk.
+/// Takes leave of the buffers of an inode that is evicted; writes them if it `stays` on disk.
 ///
 /// # Safety
 ///
 /// `info` is that of an inode which nobody else uses any more.
-pub(super) unsafe fn evict<T: FileSystem>(info: *mut InodeInfo<T>) {
+pub(super) unsafe fn evict<T: FileSystem>(info: *mut InodeInfo<T>, stays: bool) {
     // SAFETY: Made by the constructor. An error stays with the buffer, and the device's own
     // writeback has marked its mapping.
     unsafe {
         let metadata = (*info).metadata.get();
-        bindings::mmb_sync(metadata);
+        if stays {
+            bindings::mmb_sync(metadata);
+        }
         bindings::mmb_invalidate(metadata);
     }
 }

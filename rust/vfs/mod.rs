@@ -34,9 +34,11 @@ mod new_inode;
 mod nofs;
 mod percpu_counter;
 mod registration;
+mod size;
 mod stand_in;
 mod super_block;
 mod symlink;
+mod task;
 
 pub(crate) mod cred;
 pub(crate) mod debugfs;
@@ -86,6 +88,11 @@ pub(crate) use self::super_block::{
     SuperBlock, //
 };
 
+pub(crate) use self::task::{
+    cond_resched,
+    current_pid, //
+};
+
 use crate::bindings;
 use kernel::prelude::*;
 
@@ -111,12 +118,6 @@ pub(crate) trait FileSystem: Sized + Send + Sync + 'static {
 pub(crate) fn real_seconds() -> i64 {
     // SAFETY: No requirements.
     unsafe { bindings::ktime_get_real_seconds() }
-}
-
-/// Returns a random number below `bound`, which is positive.
-pub(crate) fn random_below(bound: u32) -> u32 {
-    // SAFETY: No requirements.
-    unsafe { bindings::cohfs_get_random_u32_below(bound) }
 }
 
 /// Ends a walk that an image can make as long as it likes, if the task is being killed.

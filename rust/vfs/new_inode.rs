@@ -117,6 +117,7 @@ pub(crate) struct NewInode<'a, T: FileSystem> {
 
 impl<'a, T: FileSystem> NewInode<'a, T> {
     /// Returns the mount.
+    #[allow(dead_code, reason = "for the operations that change names")]
     pub(crate) fn sb(&self) -> &'a SuperBlock<T> {
         self.sb
     }

@@ -47,6 +47,16 @@ pub(crate) trait Operations: FileSystem {
     /// Copies the inode into its block on the device's page cache; does not wait for the device.
     fn write_inode(inode: &Inode<Self>) -> Result;
 
+    /// Takes leave of an inode; takes the file off the disk if it is `deleted`, for it has no name.
+    ///
+    /// # Context
+    ///
+    /// Nobody else uses the inode, and its page cache is empty.
+    fn evict_inode(inode: &Inode<Self>, deleted: bool);
+
+    /// Gives the number of a deleted inode back; the last that is done with it.
+    fn free_ino(inode: &Inode<Self>);
+
     /// Writes what `write_inode` made dirty to the device and waits for it.
     fn sync_inode_metadata(inode: &Inode<Self>) -> Result;
 
@@ -107,11 +117,30 @@ impl<T: Operations> VTable<T> {
     /// Called by the VFS with an inode that nobody uses any more, of a mount in use. It may be a bad
     /// one, without data.
     unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
+        // SAFETY: By our requirements. The reference ends here.
+        let (sb, good) = unsafe {
+            bindings::truncate_inode_pages_final(&raw mut (*inode).i_data);
+            let good = inode_cache::has_data::<T>(inode) && !bindings::is_bad_inode(inode);
+            ((*inode).i_sb, good.then(|| Inode::<T>::from_raw(inode)))
+        };
+        // SAFETY: The inode is valid, and nobody changes it any more.
+        let deleted = good.is_some() && unsafe { (*inode).__bindgen_anon_1.i_nlink } == 0;
+        if deleted {
+            // SAFETY: The mount is in use.
+            unsafe { bindings::cohfs_sb_start_intwrite(sb) };
+        }
+        if let Some(inode) = good {
+            T::evict_inode(inode, deleted);
+        }
         // SAFETY: By our requirements.
         unsafe {
-            bindings::truncate_inode_pages_final(&raw mut (*inode).i_data);
-            metadata::evict::<T>(inode.cast());
+            metadata::evict::<T>(inode.cast(), !deleted);
             bindings::clear_inode(inode);
+        }
+        if let Some(inode) = good.filter(|_| deleted) {
+            T::free_ino(inode);
+            // SAFETY: Begun above.
+            unsafe { bindings::cohfs_sb_end_intwrite(sb) };
         }
     }
 

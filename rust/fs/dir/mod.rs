@@ -11,8 +11,8 @@ use super::{
     attr,
     error,
     inode,
-    map,
     super_block::NAME_LEN,
+    tree,
     Cohfs,
     Dentry,
     Inode, //
@@ -147,7 +147,7 @@ pub(super) fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
 /// [`EUCLEAN`] if it is a hole, which no directory has.
 pub(super) fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
     let block = u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)?;
-    let Some(first) = map::run(dir, block, 1)?.first else {
+    let Some(first) = tree::run(dir, block, 1)?.first else {
         return Err(error::corrupt_in(dir, &Corrupt::Hole(block)));
     };
     dir.sb().bread(u64::from(first.get()))?.copy_to(0, buffer)

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Following the pointers. Who may do so, and when: [`super`].
+//!
+//! C counterparts: `ext2_get_branch` and the first half of `ext2_get_blocks` in
+//! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
+
+use super::Node;
+use crate::{
+    ext2::{
+        run_length,
+        DiskBlock,
+        FileBlock,
+        Path, //
+    },
+    fs::{
+        error,
+        Inode, //
+    },
+    pagecache::ByteRange,
+};
+use core::iter;
+use kernel::{
+    num::casts::u32_as_usize,
+    prelude::*, //
+};
+
+/// Consecutive blocks of a file that lie one behind the other, or are all holes.
+#[derive(Clone, Copy)]
+pub(in crate::fs) struct Run {
+    /// Where the first is; nothing if they are holes.
+    pub(in crate::fs) first: Option<DiskBlock>,
+    /// How many there are; at least one.
+    pub(in crate::fs) len: u32,
+}
+
+/// How far the pointers to a block go.
+pub(super) struct Branch {
+    /// What holds the last of them.
+    pub(super) node: Node,
+    /// Its index there.
+    pub(super) index: u32,
+    /// It; zero if there is none, so that what it should lead to is missing.
+    pub(super) pointer: u32,
+    /// How many pointers are still to follow behind it.
+    pub(super) below: usize,
+}
+
+/// Follows the pointers of `path` as far as there are any.
+///
+/// # Errors
+///
+/// [`EUCLEAN`] if a pointer leads to where no data can be, [`EIO`] if a block of pointers cannot
+/// be read.
+pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch> {
+    let sb = inode.sb();
+    let mut branch = Branch {
+        node: Node::Inode,
+        index: 0,
+        pointer: 0,
+        below: path.offsets().len(),
+    };
+    for &offset in path.offsets() {
+        if let Some(block) = Some(branch.pointer).filter(|&pointer| pointer != 0) {
+            check(inode, DiskBlock(block), 1)?;
+            branch.node = Node::Block(sb.bread(u64::from(block))?);
+        }
+        branch.index = offset;
+        branch.pointer = branch.node.get(inode, offset)?;
+        // OVERFLOW: There are as many steps as there are pointers.
+        branch.below -= 1;
+        if branch.pointer == 0 {
+            break;
+        }
+    }
+    Ok(branch)
+}
+
+/// Returns where block `block` of the file is, and how many after it follow, up to `max` in all.
+///
+/// What the pointers cannot reach is a hole: `FIBMAP` may ask for it, and so may a read of the last
+/// page of the longest file.
+///
+/// # Context
+///
+/// May sleep. One of the locks that [`super`] names is held.
+///
+/// # Errors
+///
+/// [`EUCLEAN`] if a pointer leads to where no data can be, [`EIO`] if a block of pointers cannot
+/// be read.
+pub(in crate::fs) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
+    let data = inode.sb().data();
+    let Ok(path) = Path::to(block, &data.disk) else {
+        return Ok(Run {
+            first: None,
+            len: 1,
+        });
+    };
+    // OVERFLOW: The number of pointers in a block is small.
+    let max = max.clamp(1, path.boundary + 1);
+    let branch = branch(inode, &path)?;
+    if branch.below > 0 {
+        return Ok(Run {
+            first: None,
+            len: max,
+        });
+    }
+    if branch.pointer == 0 {
+        return Ok(Run {
+            first: None,
+            len: branch.holes(inode, max),
+        });
+    }
+    let first = DiskBlock(branch.pointer);
+    let mut len = run_length(branch.following(inode, max), first, max);
+    if len > 1 && data.check_run(first, len).is_err() {
+        // Something in it is wrong; the first block need not be.
+        len = 1;
+    }
+    check(inode, first, len)?;
+    Ok(Run {
+        first: Some(first),
+        len,
+    })
+}
+
+impl Branch {
+    /// Returns how many pointers are zero from this one on, which is, up to `max`.
+    pub(super) fn holes(&self, inode: &Inode, max: u32) -> u32 {
+        let following = self.following(inode, max);
+        let holes = following.take_while(|&pointer| pointer == 0).count();
+        // OVERFLOW: Less than `max`.
+        u32::try_from(holes).map_or(1, |holes| holes + 1)
+    }
+
+    /// Returns the pointers behind this one, so that they are `max` with it.
+    fn following<'a>(&'a self, inode: &'a Inode, max: u32) -> impl Iterator<Item = u32> + 'a {
+        // Reading a pointer cannot fail within the boundary; if it does, the run is shorter.
+        let mut next = self.index;
+        iter::from_fn(move || {
+            next = next.checked_add(1)?;
+            self.node.get(inode, next).ok()
+        })
+        .take(u32_as_usize(max.saturating_sub(1)))
+    }
+}
+
+/// Checks that data can be in `len` blocks from `first` on.
+fn check(inode: &Inode, first: DiskBlock, len: u32) -> Result {
+    let checked = inode.sb().data().check_run(first, len);
+    checked.map_err(|found| error::corrupt_in(inode, &found))
+}
+
+/// Says whether any block of `range` is a hole.
+///
+/// # Context
+///
+/// As [`run`].
+///
+/// # Errors
+///
+/// Those of [`run`], and [`EFBIG`] if the range ends beyond what a file can have.
+pub(in crate::fs) fn has_hole(inode: &Inode, range: ByteRange) -> Result<bool> {
+    let bits = inode.sb().block_bits();
+    // OVERFLOW: A range is not empty, by its invariants.
+    let (mut block, last) = (range.pos() >> bits, (range.end() - 1) >> bits);
+    while block <= last {
+        let count = u32::try_from(last - block).unwrap_or(u32::MAX);
+        let first = u32::try_from(block).map_err(|_| EFBIG)?;
+        let run = run(inode, FileBlock(first), count.saturating_add(1))?;
+        if run.first.is_none() {
+            return Ok(true);
+        }
+        // OVERFLOW: Block numbers of a file have less than 64 bits by far.
+        block += u64::from(run.len);
+    }
+    Ok(false)
+}

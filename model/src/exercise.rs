@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the disk format's parsers on bytes that nobody vouches for.
+//! Runs the disk format's parsers, and what changes a structure in place, on bytes that nobody vouches for.
 //!
 //! The fuzz targets and the property tests call these. Whatever the bytes are, they return, soon
-//! and without a panic; and what a parser accepted is held to what its type promises.
+//! and without a panic; what a parser accepted is held to what its type promises, and a change is
+//! held to leaving all else as it was.
 
 use crate::ext2::{
-    dir, max_file_size, run_length, DiskBlock, FileBlock, GroupDesc, Ino, Inode, Path, SuperBlock,
-    SUPER_SIZE,
+    dir, group_of_directory, group_of_file, max_file_size, run_length, Cut, DiskBlock, FileBlock,
+    GroupDesc, Ino, Inode, Kind, Path, SuperBlock, Usage, SUPER_SIZE,
 };
 use crate::image::{Image, Survey};
 
@@ -36,7 +37,10 @@ pub fn structures(bytes: &[u8]) {
             group(bytes, &sb);
             inode(bytes, &sb);
             block_of_directory(bytes, &sb);
+            changes_of_directory(bytes, &sb);
             pointers(bytes, &sb);
+            cut(bytes, &sb);
+            choice_of_group(bytes, &sb);
         }
     }
     super_block(bytes);
@@ -89,7 +93,10 @@ fn super_block(bytes: &[u8]) {
     sb.store_mounted(&mut raw, u32::MAX).expect("long enough");
     sb.store_unmounted(&mut raw, u32::MAX).expect("long enough");
     SuperBlock::store_error(&mut raw).expect("long enough");
-    SuperBlock::parse(&raw, u64::MAX).expect("as good as before");
+    SuperBlock::store_free(&mut raw, 1, 1, 1).expect("long enough");
+    SuperBlock::store_large_file(&mut raw).expect("long enough");
+    let sb = SuperBlock::parse(&raw, u64::MAX).expect("as good as before");
+    assert_eq!((sb.rev_level(), sb.free_blocks()), (1, 1));
 }
 
 fn group(bytes: &[u8], sb: &SuperBlock) {
@@ -141,6 +148,102 @@ fn block_of_directory(bytes: &[u8], sb: &SuperBlock) {
         end = entry.next_offset;
         let found = dir::find(block, sb, Ino(2), entry.name).expect("good so far");
         assert!(found.is_some_and(|found| found.offset <= entry.offset));
+    }
+}
+
+/// Returns the names in a block of a directory up to the first damage, with what they stand for and
+/// where they are.
+fn names(block: &[u8], sb: &SuperBlock) -> Vec<(usize, Vec<u8>, Ino)> {
+    let good = dir::entries(block, sb, Ino(2)).map_while(Result::ok);
+    good.map(|entry| (entry.offset, entry.name.to_vec(), entry.ino))
+        .collect()
+}
+
+fn changes_of_directory(bytes: &[u8], sb: &SuperBlock) {
+    let before = &bytes[..bytes.len().min(1 << sb.block_bits())];
+    let there = names(before, sb);
+    let _ = dir::is_empty(before, sb, Ino(2));
+    let _ = dir::dotdot(before, sb, Ino(2));
+
+    for len in [1, 12, 200, 255] {
+        let (mut block, name) = (before.to_vec(), vec![b'n'; len]);
+        match dir::add(&mut block, sb, Ino(2), &name, Ino(12), Kind::Socket) {
+            Ok(Some(at)) => {
+                let mut now = names(&block, sb);
+                let added = now.iter().position(|(offset, ..)| *offset == at);
+                // If it was not reached, a name before it is one that nobody may have.
+                if let Some(added) = added {
+                    assert_eq!(now.remove(added), (at, name, Ino(12)));
+                }
+                assert!(now.starts_with(&there) || there.starts_with(&now));
+                dir::remove(&mut block, sb, Ino(2), at).expect("it is there");
+                assert!(names(&block, sb).starts_with(&there));
+            }
+            Ok(None) | Err(_) => assert!(block == before),
+        }
+    }
+    for (index, (at, ..)) in there.iter().enumerate().take(20) {
+        let mut block = before.to_vec();
+        dir::set(&mut block, sb, Ino(2), *at, Ino(3), Kind::Fifo).expect("it is there");
+        let mut expected = there.clone();
+        expected[index].2 = Ino(3);
+        assert_eq!(names(&block, sb), expected);
+        dir::remove(&mut block, sb, Ino(2), *at).expect("it is there");
+        expected.remove(index);
+        assert!(names(&block, sb).starts_with(&expected));
+    }
+    for at in (0..64).chain([before.len(), usize::MAX]) {
+        let mut block = before.to_vec();
+        // An entry whose name nobody may have can be removed as well.
+        match dir::remove(&mut block, sb, Ino(2), at) {
+            Ok(()) => assert!(at % 4 == 0),
+            Err(_) => assert!(block == before),
+        }
+    }
+}
+
+fn cut(bytes: &[u8], sb: &SuperBlock) {
+    let (numbers, _) = bytes.as_chunks();
+    for number in numbers.iter().take(20).map(|n| u64::from_le_bytes(*n)) {
+        // Large ones are all the same.
+        for keep in [number, number >> 32, number >> 48] {
+            let cut = Cut::to(keep, sb);
+            assert!(cut.roots.end == 15 && cut.roots.start <= 15);
+            let Some(partial) = cut.partial else {
+                continue;
+            };
+            assert_eq!(partial.root + 1, cut.roots.start);
+            let mut steps = partial.steps().iter();
+            assert!(steps.all(|step| (1..=1 << sb.pointer_bits()).contains(&step.from)));
+        }
+    }
+}
+
+fn choice_of_group(bytes: &[u8], sb: &SuperBlock) {
+    let usage = |group: u32| {
+        let group = usize::try_from(group).expect("small");
+        let byte = |n| u64::from(bytes.get(4 * group + n).copied().unwrap_or_default());
+        Usage {
+            free_inodes: byte(0),
+            free_blocks: byte(1),
+            dirs: byte(2),
+            debt: byte(3),
+        }
+    };
+    let count = sb.groups_count();
+    let has_inode = |group: &u32| usage(*group).free_inodes > 0;
+    let possible = (0..count).any(|group| has_inode(&group));
+    for start in 0..count {
+        let dir = Ino(start * sb.inodes_per_group() + 11);
+        let chosen = [
+            group_of_file(sb, usage, start, dir),
+            group_of_directory(sb, usage(count), usage, start, false),
+            group_of_directory(sb, usage(count), usage, start, true),
+        ];
+        for group in chosen {
+            assert_eq!(group.is_some(), possible);
+            assert!(group.iter().all(|group| *group < count) && group.iter().all(has_inode));
+        }
     }
 }
 

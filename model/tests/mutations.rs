@@ -141,6 +141,20 @@ fn apply(base: &Base, changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
+/// Returns 4096 bytes in which a block of any size is a good one of a directory, with entries in use
+/// and not, and with more and with less room behind the names.
+fn block_of_directory() -> Vec<u8> {
+    let entry = |n: u8| {
+        let (ino, name_len) = if n % 5 == 0 { (0, 0) } else { (n, 1 + n % 17) };
+        let mut entry = vec![0; 32];
+        entry[..4].copy_from_slice(&u32::from(ino).to_le_bytes());
+        entry[4..8].copy_from_slice(&[32, 0, name_len, 1 + n % 7]);
+        entry[8..][..usize::from(name_len)].fill(b'a' + n % 26);
+        entry
+    };
+    (0..128).flat_map(entry).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
@@ -157,6 +171,17 @@ proptest! {
         changes in prop::collection::vec((0usize..1024, any::<u8>()), 0..12),
     ) {
         let mut bytes = vec![0; 4096];
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        exercise::structures(&bytes);
+    }
+
+    #[test]
+    fn changed_blocks_of_directories_are_changed_without_harm(
+        changes in prop::collection::vec((0usize..1024, any::<u8>()), 0..6),
+    ) {
+        let mut bytes = block_of_directory();
         for (at, byte) in changes {
             bytes[at] = byte;
         }

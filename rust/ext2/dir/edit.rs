@@ -209,7 +209,8 @@ fn used(entry: &DirEntry<'_>) -> usize {
     let name_len = u8::try_from(entry.name.len()).unwrap_or(u8::MAX);
     match entry.ino.get() {
         0 => 0,
-        _ => entry_len(name_len),
+        // Names are not checked, and an entry without one must not become shorter than the shortest.
+        _ => entry_len(name_len.max(1)),
     }
 }
 

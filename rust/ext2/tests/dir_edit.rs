@@ -178,6 +178,17 @@ fn a_damaged_entry_on_the_way_is_told_and_nothing_changed() {
 }
 
 #[test]
+fn an_entry_without_a_name_keeps_the_length_of_the_shortest() {
+    let sb = super_block(0, |_| ());
+    let mut block = vec![0; SIZE];
+    dir::init_unused(&mut block, DIR).expect("room");
+    assert_eq!(add(&mut block, &sb, b"file"), Some(0));
+    block[6] = 0;
+    assert_eq!(add(&mut block, &sb, b"behind"), Some(12));
+    dir::remove(&mut block, &sb, DIR, 12).expect("it is reached");
+}
+
+#[test]
 fn a_dot_that_is_another_directory_is_something_to_keep() {
     let sb = super_block(0, |_| ());
     let mut block = fresh(&sb);

@@ -185,6 +185,11 @@ void cohfs_get_bh(struct buffer_head *bh)
 	get_bh(bh);
 }
 
+u32 cohfs_get_random_u32_below(u32 ceil)
+{
+	return get_random_u32_below(ceil);
+}
+
 gid_t cohfs_i_gid_read(const struct inode *inode)
 {
 	return i_gid_read(inode);
@@ -418,6 +423,11 @@ bool cohfs_printk_ratelimit(void)
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block)
 {
 	return sb_bread(sb, block);
+}
+
+void cohfs_sb_breadahead(struct super_block *sb, sector_t block)
+{
+	sb_breadahead(sb, block);
 }
 
 void cohfs_sb_end_intwrite(struct super_block *sb)

@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -54,6 +55,7 @@ bool cohfs_folio_test_uptodate(const struct folio *folio);
 bool cohfs_folio_test_writeback(const struct folio *folio);
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
 void cohfs_get_bh(struct buffer_head *bh);
+u32 cohfs_get_random_u32_below(u32 ceil);
 gid_t cohfs_i_gid_read(const struct inode *inode);
 void cohfs_i_gid_write(struct inode *inode, gid_t gid);
 loff_t cohfs_i_size_read(const struct inode *inode);
@@ -101,6 +103,7 @@ void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
 bool cohfs_printk_ratelimit(void);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
+void cohfs_sb_breadahead(struct super_block *sb, sector_t block);
 void cohfs_sb_end_intwrite(struct super_block *sb);
 void cohfs_sb_end_pagefault(struct super_block *sb);
 struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block);

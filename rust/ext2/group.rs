@@ -17,7 +17,8 @@ use core::mem::{
 };
 use zerocopy::FromBytes;
 
-/// A group descriptor that was checked.
+/// Where a group keeps its own, from a descriptor that was checked. The [counts](GroupCount) in it
+/// change all the time, and are read where they are.
 ///
 /// # Invariants
 ///
@@ -29,9 +30,6 @@ pub(crate) struct GroupDesc {
     block_bitmap: DiskBlock,
     inode_bitmap: DiskBlock,
     inode_table: DiskBlock,
-    free_blocks: u16,
-    free_inodes: u16,
-    used_dirs: u16,
 }
 
 impl GroupDesc {
@@ -79,9 +77,6 @@ impl GroupDesc {
             block_bitmap,
             inode_bitmap,
             inode_table,
-            free_blocks: desc.free_blocks_count.get(),
-            free_inodes: desc.free_inodes_count.get(),
-            used_dirs: desc.used_dirs_count.get(),
         })
     }
 
@@ -103,21 +98,6 @@ impl GroupDesc {
     /// The first block of the inodes of the group.
     pub(crate) fn inode_table(&self) -> DiskBlock {
         self.inode_table
-    }
-
-    /// Blocks that the bitmap had as free.
-    pub(crate) fn free_blocks(&self) -> u16 {
-        self.free_blocks
-    }
-
-    /// Inodes that the bitmap had as free.
-    pub(crate) fn free_inodes(&self) -> u16 {
-        self.free_inodes
-    }
-
-    /// Inodes that were directories.
-    pub(crate) fn used_dirs(&self) -> u16 {
-        self.used_dirs
     }
 }
 

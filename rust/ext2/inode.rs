@@ -323,6 +323,12 @@ impl Inode {
         Ok(())
     }
 
+    /// Says whether a driver without the feature `large_file` would take it for shorter than it is,
+    /// or its size for negative.
+    pub(crate) fn is_large_file(&self) -> bool {
+        self.kind == Kind::Regular && self.size > u64::from(i32::MAX.unsigned_abs())
+    }
+
     /// The mode, as `stat` gives it.
     pub(crate) fn mode(&self) -> u16 {
         self.kind.mode_bits() | (self.perm & PERM_MASK)

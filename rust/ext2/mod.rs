@@ -77,6 +77,7 @@ pub(crate) use self::{
     },
     orlov::{
         group_of_directory,
+        group_of_file,
         Usage, //
     },
     path::{

@@ -23,7 +23,7 @@ use zerocopy_derive::{
 pub(crate) const N_BLOCKS: usize = 15;
 
 /// Size of an inode in revision 0, and of the part that every inode has, in bytes.
-pub(crate) const GOOD_OLD_INODE_SIZE: u32 = 128;
+pub(crate) const GOOD_OLD_INODE_SIZE: u16 = 128;
 
 /// The super block, at [`SUPER_OFFSET`](super::SUPER_OFFSET).
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]

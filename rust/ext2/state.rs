@@ -2,12 +2,21 @@
 
 //! What a super block keeps of past mounts, and what it is told of this one.
 //!
-//! C counterparts: `ext2_setup_super`, `ext2_put_super` and `ext2_error` in
-//! [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
+//! C counterparts: `ext2_setup_super`, `ext2_put_super`, `ext2_update_dynamic_rev` and
+//! `ext2_error` in [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
 
 use super::{
-    raw::RawSuper,
+    raw::{
+        RawSuper,
+        GOOD_OLD_INODE_SIZE, //
+    },
+    super_block::{
+        DYNAMIC_REV,
+        GOOD_OLD_FIRST_INO,
+        GOOD_OLD_REV, //
+    },
     Corrupt,
+    RoCompat,
     SuperBlock,
     SUPER_SIZE, //
 };
@@ -127,6 +136,30 @@ impl SuperBlock {
         es.free_inodes_count.set(inodes);
         es.wtime.set(now);
         Ok(())
+    }
+
+    /// Writes down in `raw` that there is a regular file of 2 GiB or more.
+    ///
+    /// Revision 0 has no features, so it becomes revision 1, with the sizes that it had. Returns
+    /// whether anything was changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_large_file(raw: &mut [u8]) -> Result<bool, Corrupt> {
+        let es = raw_mut(raw)?;
+        let features = es.feature_ro_compat.get();
+        let is_old = es.rev_level.get() == GOOD_OLD_REV;
+        if !is_old && features & RoCompat::LARGE_FILE != 0 {
+            return Ok(false);
+        }
+        if is_old {
+            es.first_ino.set(GOOD_OLD_FIRST_INO);
+            es.inode_size.set(GOOD_OLD_INODE_SIZE);
+            es.rev_level.set(DYNAMIC_REV);
+        }
+        es.feature_ro_compat.set(features | RoCompat::LARGE_FILE);
+        Ok(true)
     }
 
     /// Writes down in `raw` that damage was found.

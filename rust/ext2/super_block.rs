@@ -27,9 +27,9 @@ use zerocopy::FromBytes;
 const MAGIC: u16 = 0xef53;
 
 /// Revision 0 has fixed inode sizes and first inode, and says nothing of either.
-const GOOD_OLD_REV: u32 = 0;
-const DYNAMIC_REV: u32 = 1;
-const GOOD_OLD_FIRST_INO: u32 = 11;
+pub(super) const GOOD_OLD_REV: u32 = 0;
+pub(super) const DYNAMIC_REV: u32 = 1;
+pub(super) const GOOD_OLD_FIRST_INO: u32 = 11;
 
 /// Blocks are 1024 bytes shifted by at most this much. The format allows 6; beyond 2 is more
 /// than a page, which cohfs does not do.
@@ -343,10 +343,10 @@ fn sizes(es: &RawSuper) -> Result<(u32, u32), Refusal> {
     }
     let block_bits = 10 + log;
     let inode_size = match es.rev_level.get() {
-        GOOD_OLD_REV => GOOD_OLD_INODE_SIZE,
+        GOOD_OLD_REV => u32::from(GOOD_OLD_INODE_SIZE),
         _ => u32::from(es.inode_size.get()),
     };
-    if inode_size < GOOD_OLD_INODE_SIZE
+    if inode_size < u32::from(GOOD_OLD_INODE_SIZE)
         || !inode_size.is_power_of_two()
         || inode_size > 1 << block_bits
     {

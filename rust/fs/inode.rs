@@ -29,7 +29,8 @@ use crate::{
         flag,
         Corrupt,
         Ino,
-        Kind, //
+        Kind,
+        RoCompat, //
     },
     vfs::{
         real_seconds,
@@ -171,7 +172,7 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
 ///
 /// # Errors
 ///
-/// [`EIO`] if the block cannot be read.
+/// [`EIO`] if the block cannot be read, or the super block not be written.
 pub(super) fn write(inode: &Inode) -> Result {
     store(inode, 0)
 }
@@ -197,6 +198,10 @@ fn store(inode: &Inode, dtime: u32) -> Result {
     disk.flags = data.flags.load(Relaxed);
     disk.set_pointers(data.tree.pointers());
     disk.store(&mut raw).map_err(|_| EINVAL)?;
+    let data = inode.sb().data();
+    if disk.is_large_file() && !data.disk.has_ro_compat(RoCompat::LARGE_FILE) {
+        data.state().note_large_file()?;
+    }
     buffer.copy_from(offset, &raw)?;
     inode.set_metadata_writeback();
     Ok(())

@@ -6,9 +6,11 @@
 //! |---|---|---|
 //! | `coherency=` | `none`, `seed`, `mainline` | `mainline` |
 //! | `walker=` | `own`, `kernel` | what suits the policy |
+//! | `resuid=`, `resgid=` | a number | what the super block says |
 //!
 //! `coherency` is the promise about direct writes, `walker` what removes a folio; see
-//! [`crate::coherency`].
+//! [`crate::coherency`]. `resuid` and `resgid` are the user and the group that may use the blocks
+//! which are reserved.
 
 use crate::{
     coherency::{
@@ -30,6 +32,10 @@ pub(super) struct Options {
     pub(super) policy: Policy,
     /// If it was chosen.
     walker: Option<Walker>,
+    /// User that may use the reserved blocks, if not that of the super block.
+    pub(super) resuid: Option<u32>,
+    /// Group that may use them, likewise.
+    pub(super) resgid: Option<u32>,
 }
 
 impl Default for Options {
@@ -37,6 +43,8 @@ impl Default for Options {
         Self {
             policy: Policy::DEFAULT,
             walker: None,
+            resuid: None,
+            resgid: None,
         }
     }
 }
@@ -55,6 +63,12 @@ impl Options {
             self.policy.name(),
             self.walker().name()
         );
+        if let Some(resuid) = self.resuid {
+            seq_print!(seq, ",resuid={resuid}");
+        }
+        if let Some(resgid) = self.resgid {
+            seq_print!(seq, ",resgid={resgid}");
+        }
     }
 }
 
@@ -63,6 +77,8 @@ impl Options {
 pub(crate) struct Request {
     policy: Option<Policy>,
     walker: Option<Walker>,
+    resuid: Option<u32>,
+    resgid: Option<u32>,
 }
 
 impl Request {
@@ -85,6 +101,8 @@ impl Request {
                     Walker::parse(value).map_err(|why| refuse(key, format_args!("{why}")))?;
                 self.walker = Some(walker);
             }
+            b"resuid" => self.resuid = Some(parse_id(key, value)?),
+            b"resgid" => self.resgid = Some(parse_id(key, value)?),
             _ => return Err(ENOPARAM),
         }
         Ok(())
@@ -95,8 +113,20 @@ impl Request {
         Options {
             policy: self.policy.unwrap_or(options.policy),
             walker: self.walker.or(options.walker),
+            resuid: self.resuid.or(options.resuid),
+            resgid: self.resgid.or(options.resgid),
         }
     }
+}
+
+/// Returns the number of a user or a group, by the first user namespace.
+fn parse_id(key: &CStr, value: &[u8]) -> Result<u32> {
+    let number = str::from_utf8(value)
+        .ok()
+        .and_then(|value| value.parse().ok());
+    // The last number is nobody's.
+    let id = number.filter(|&id| id != u32::MAX);
+    id.ok_or_else(|| refuse(key, format_args!("not the number of a user or a group")))
 }
 
 /// Says in the log why a value was not taken.

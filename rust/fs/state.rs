@@ -5,7 +5,7 @@
 //! A volume that is mounted for writing is marked as not clean, and again as clean at the end, but
 //! only if it was clean before. Nothing is written while it is mounted read-only.
 //!
-//! C counterparts: `ext2_setup_super`, `ext2_sync_fs` and `ext2_put_super` in
+//! C counterparts: `ext2_setup_super`, `ext2_sync_fs`, `ext2_sync_super` and `ext2_put_super` in
 //! [`fs/ext2/super.c`](srctree/fs/ext2/super.c)
 
 use super::SuperBlock;
@@ -174,14 +174,41 @@ impl State {
     ///
     /// That of the device.
     pub(super) fn sync(&self, sb: &SuperBlock, wait: bool) -> Result {
-        if self.writable.lock().is_none() {
-            return Ok(());
+        // LOCKING: Until the counts are stored, lest a note of damage be lost beside them.
+        match &*self.writable.lock() {
+            Some(_) => self.store_free(sb)?,
+            None => return Ok(()),
         }
-        self.store_free(sb)?;
         if wait {
             self.buffer.sync()?;
         }
         Ok(())
+    }
+
+    /// Writes down, on the device, that there is a regular file of 2 GiB or more. It is there by the
+    /// time that the inode is.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn note_large_file(&self) -> Result {
+        let guard = self.writable.lock();
+        let mut changed = false;
+        if guard.is_some() {
+            self.change(|raw| {
+                changed = ext2::SuperBlock::store_large_file(raw)?;
+                Ok(())
+            })?;
+        }
+        drop(guard);
+        match changed {
+            true => self.buffer.sync(),
+            false => Ok(()),
+        }
     }
 
     /// Writes down that damage was found, once. The device gets it with the next sync.

@@ -120,6 +120,12 @@ pub(crate) fn real_seconds() -> i64 {
     unsafe { bindings::ktime_get_real_seconds() }
 }
 
+/// Returns a random number below `bound`, which is positive.
+pub(crate) fn random_below(bound: u32) -> u32 {
+    // SAFETY: No requirements.
+    unsafe { bindings::cohfs_get_random_u32_below(bound) }
+}
+
 /// Ends a walk that an image can make as long as it likes, if the task is being killed.
 ///
 /// # Errors

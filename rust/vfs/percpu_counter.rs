@@ -74,7 +74,6 @@ impl PerCpuCounter {
     }
 
     /// Returns about what it is, at no cost.
-    #[allow(dead_code, reason = "choosing a group for a directory will call it")]
     pub(crate) fn read(&self) -> u64 {
         // SAFETY: By the type invariants.
         unsafe { bindings::cohfs_percpu_counter_read_positive(self.counter.get()) }.unsigned_abs()

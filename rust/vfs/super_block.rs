@@ -117,6 +117,12 @@ impl<T: FileSystem> AnySuperBlock<T> {
         unsafe { BufferHead::read(self.as_raw(), block) }
     }
 
+    /// Begins to read a block that [`Self::bread`] will soon be called for.
+    pub(crate) fn breadahead(&self, block: u64) {
+        // SAFETY: As in `bread`.
+        unsafe { bindings::cohfs_sb_breadahead(self.as_raw(), block) };
+    }
+
     /// Returns a block that was just allocated, zeroed and up to date, without reading it.
     ///
     /// It is not dirty yet, so that what is changed in it next is not written out in between.

@@ -333,3 +333,15 @@ fn a_new_device_has_its_number_in_one_of_two_forms() {
     assert_eq!(stored(Some(0x801), 0x801), (0x801, 0));
     assert_eq!(stored(None, 0x1234_5678), (0, 0x1234_5678));
 }
+
+#[test]
+fn a_file_is_large_from_2_gib_on() {
+    let is_large = |kind, size| {
+        let mut inode = Inode::new(kind, 0);
+        inode.size = size;
+        inode.is_large_file()
+    };
+    assert!(!is_large(Kind::Regular, (1 << 31) - 1));
+    assert!(is_large(Kind::Regular, 1 << 31));
+    assert!(!is_large(Kind::Directory, 1 << 31));
+}

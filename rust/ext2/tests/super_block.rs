@@ -9,6 +9,7 @@ use super::{
         FeatureNames,
         OnError,
         Refusal,
+        RoCompat,
         SuperBlock, //
     },
     raw_super,
@@ -264,4 +265,49 @@ fn what_was_not_clean_before_is_not_made_clean() {
     assert_eq!(raw.state.get(), 0);
     sb.store_mounted(&mut raw.as_mut_bytes()[..1023], 1)
         .expect_err("too short");
+}
+
+#[test]
+fn the_first_large_file_is_written_down_once() {
+    let mut raw = raw_super();
+    raw.feature_ro_compat.set(RoCompat::SPARSE_SUPER);
+    let before = raw.as_bytes().to_vec();
+    assert_eq!(SuperBlock::store_large_file(raw.as_mut_bytes()), Ok(true));
+    assert_eq!(
+        raw.feature_ro_compat.get(),
+        RoCompat::SPARSE_SUPER | RoCompat::LARGE_FILE
+    );
+    let after = raw.as_bytes().to_vec();
+    assert_eq!(SuperBlock::store_large_file(raw.as_mut_bytes()), Ok(false));
+    assert_eq!(raw.as_bytes(), after);
+    // Nothing but the flag is different.
+    raw.feature_ro_compat.set(RoCompat::SPARSE_SUPER);
+    assert_eq!(raw.as_bytes(), before);
+    SuperBlock::store_large_file(&mut raw.as_mut_bytes()[..1023]).expect_err("too short");
+}
+
+#[test]
+fn a_large_file_makes_revision_0_into_revision_1() {
+    let mut raw = raw_super();
+    raw.rev_level.set(0);
+    raw.first_ino.set(77);
+    raw.inode_size.set(999);
+    // A flag that says nothing in revision 0.
+    for features in [0, RoCompat::LARGE_FILE] {
+        raw.feature_ro_compat.set(features);
+        let mut stored = raw_super();
+        stored.as_mut_bytes().copy_from_slice(raw.as_bytes());
+        let old = SuperBlock::parse(stored.as_bytes(), DEVICE).expect("good");
+        assert_eq!(
+            SuperBlock::store_large_file(stored.as_mut_bytes()),
+            Ok(true)
+        );
+        let new = SuperBlock::parse(stored.as_bytes(), DEVICE).expect("as good as before");
+        assert_eq!(new.rev_level(), 1);
+        assert!(new.has_ro_compat(RoCompat::LARGE_FILE));
+        assert_eq!(
+            (new.inode_size(), new.first_ino()),
+            (old.inode_size(), old.first_ino())
+        );
+    }
 }

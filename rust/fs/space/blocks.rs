@@ -8,6 +8,7 @@
 use super::{
     super::{
         error,
+        super_block::Super,
         Inode,
         SuperBlock, //
     },
@@ -77,15 +78,16 @@ pub(in crate::fs) fn alloc_blocks(inode: &Inode, goal: DiskBlock, max: u32) -> R
 /// Says whether there is a block that this task may take: the last ones are reserved.
 fn has_free_blocks(sb: &SuperBlock) -> bool {
     let data = sb.data();
-    let disk = &data.disk;
-    let (user, group) = (u32::from(disk.def_resuid()), u32::from(disk.def_resgid()));
-    data.space
-        .free_blocks
-        .compare(u64::from(disk.reserved_blocks()))
-        == Ordering::Greater
-        || cred::capable_sys_resource()
-        || cred::is_fsuid(user)
-        || (group != 0 && cred::in_group(group))
+    let reserved = u64::from(data.disk.reserved_blocks());
+    data.space.free_blocks.compare(reserved) == Ordering::Greater || may_use_reserved(data)
+}
+
+fn may_use_reserved(data: &Super) -> bool {
+    let options = data.options();
+    let user = options.resuid.unwrap_or(data.disk.def_resuid().into());
+    let group = options.resgid.unwrap_or(data.disk.def_resgid().into());
+    // Many are in group 0 for other reasons.
+    cred::capable_sys_resource() || cred::is_fsuid(user) || (group != 0 && cred::in_group(group))
 }
 
 /// Looks for free blocks in all groups, and takes them.

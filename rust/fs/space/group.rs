@@ -21,7 +21,8 @@ use crate::{
         Corrupt,
         DiskBlock,
         GroupCount,
-        GroupDesc, //
+        GroupDesc,
+        Usage, //
     },
     vfs::BufferHead,
 };
@@ -98,6 +99,17 @@ impl Group {
         // BOUNDS: A descriptor is within its block, so there is always a count.
         let count = self.descs.le16(self.offset + which.offset());
         count.unwrap_or_default()
+    }
+
+    /// Returns how full the group is.
+    pub(super) fn usage(&self) -> Usage {
+        let locked = self.lock();
+        Usage {
+            free_inodes: u64::from(self.count(GroupCount::FreeInodes)),
+            free_blocks: u64::from(self.count(GroupCount::FreeBlocks)),
+            dirs: u64::from(self.count(GroupCount::UsedDirs)),
+            debt: u64::from(locked.debt),
+        }
     }
 
     /// Adds to one of the counts, which stay within what the disk can hold.

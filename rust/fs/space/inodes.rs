@@ -2,7 +2,7 @@
 
 //! Inodes: taking one for a new file, and giving it back.
 //!
-//! C counterparts: `find_group_other`, `ext2_new_inode` and `ext2_free_inode` in
+//! C counterparts: `ext2_new_inode` and `ext2_free_inode` in
 //! [`fs/ext2/ialloc.c`](srctree/fs/ext2/ialloc.c)
 
 use super::{
@@ -11,15 +11,24 @@ use super::{
         Inode,
         SuperBlock, //
     },
-    group::bitmap_changed, //
+    group::{
+        bitmap_changed,
+        Group, //
+    },
 };
 use crate::{
     ext2::{
+        self,
+        flag,
+        group_of_directory,
+        group_of_file,
         Corrupt,
         GroupCount,
-        Ino, //
+        Ino,
+        Usage, //
     },
     vfs::{
+        random_below,
         BufferHead,
         NofsGuard, //
     },
@@ -45,7 +54,7 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
     let sb = dir.sb();
     let data = sb.data();
     let _nofs = NofsGuard::new();
-    let start = find_group_other(dir)?;
+    let start = find_group(dir, is_dir)?;
     let per_group = data.disk.inodes_per_group();
     for number in data.space.round(start) {
         let group = data.space.group(number)?;
@@ -65,7 +74,12 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
         group.take_inode(is_dir);
         data.space.free_inodes.add(-1);
         data.space.dirs.add(i64::from(is_dir));
-        return Ok((Ino(before + bit + 1), number));
+        let ino = Ino(before + bit + 1);
+        if let Ok((block, _)) = data.disk.inode_location(ino, group.desc()) {
+            // The inode will soon be written to it.
+            sb.breadahead(u64::from(block.get()));
+        }
+        return Ok((ino, number));
     }
     Err(ENOSPC)
 }
@@ -76,39 +90,37 @@ fn take(bitmap: &BufferHead, range: Range<u32>) -> Option<u32> {
     free.find(|&bit| bitmap.test_and_set_bit(bit))
 }
 
-/// Returns the group for a file that is no directory: that of its directory, if there is room.
-///
-/// Else files of one directory are to meet in one group, and those of another, of the same group,
-/// in another. So the search starts at a place of the directory's own and goes on by steps that
-/// double; last comes any group with a free inode, without a block for it.
-fn find_group_other(dir: &Inode) -> Result<u32> {
+/// Returns the group where a free inode is looked for first.
+fn find_group(dir: &Inode, is_dir: bool) -> Result<u32> {
     let data = dir.sb().data();
     let space = &data.space;
-    let count = data.disk.groups_count();
-    let ino = u32::try_from(dir.ino()).map_err(|_| EINVAL)?;
-    let parent = data.disk.inode_group(Ino(ino)).map_err(|_| EUCLEAN)?;
-
-    let has = |group, which| space.count(group, which) > 0;
-    let suits =
-        |&group: &u32| has(group, GroupCount::FreeInodes) && has(group, GroupCount::FreeBlocks);
-    if suits(&parent) {
-        return Ok(parent);
+    let usage = |group| space.group(group).map_or(NO_ROOM, Group::usage);
+    let ino = u32::try_from(dir.ino()).map(Ino).map_err(|_| EINVAL)?;
+    let parent = data.disk.inode_group(ino).map_err(|_| EUCLEAN)?;
+    if !is_dir {
+        return group_of_file(&data.disk, usage, parent, ino).ok_or(ENOSPC);
     }
-    // OVERFLOW: Sums, of 64 bits, of numbers of 32.
-    let place = u64::from(parent) + u64::from(ino);
-    let steps = iter::successors(Some(1), |step| Some(step << 1)).take_while(|&step| step < count);
-    let mut hashed = steps.scan(place, |at, step| {
-        *at = (*at + u64::from(step)) % u64::from(count);
-        u32::try_from(*at).ok()
-    });
-    hashed
-        .find(suits)
-        .or_else(|| {
-            let mut others = space.round(parent).skip(1);
-            others.find(|&group| has(group, GroupCount::FreeInodes))
-        })
-        .ok_or(ENOSPC)
+    let total = Usage {
+        free_inodes: space.free_inodes.read(),
+        free_blocks: space.free_blocks.read(),
+        dirs: space.dirs.read(),
+        debt: 0,
+    };
+    let spread = ino == ext2::ROOT_INO || dir.data().disk.flags & flag::TOPDIR != 0;
+    let start = match spread {
+        true => random_below(data.disk.groups_count()),
+        false => parent,
+    };
+    group_of_directory(&data.disk, total, usage, start, spread).ok_or(ENOSPC)
 }
+
+/// The usage of a group that does not exist.
+const NO_ROOM: Usage = Usage {
+    free_inodes: 0,
+    free_blocks: 0,
+    dirs: 0,
+    debt: 0,
+};
 
 /// Gives back inode `ino`, that of a directory if `is_dir`.
 ///

@@ -70,6 +70,11 @@ void cohfs_file_accessed(struct file *file)
 	file_accessed(file);
 }
 
+bool cohfs_fileattr_has_fsx(const struct file_kattr *fa)
+{
+	return fileattr_has_fsx(fa);
+}
+
 void cohfs_filemap_invalidate_lock(struct address_space *mapping)
 {
 	filemap_invalidate_lock(mapping);

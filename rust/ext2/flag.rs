@@ -26,3 +26,9 @@ pub(crate) const TOPDIR: u32 = 0x2_0000;
 /// which nobody acts on.
 pub(crate) const INHERITED: u32 =
     SYNC | NODUMP | NOATIME | DIRSYNC | 0x1 | 0x2 | 0x4 | 0x200 | 0x400 | 0x4000 | 0x8000;
+
+/// What anybody may see: the flags that `FS_IOC_GETFLAGS` has had from the start.
+pub(crate) const USER_VISIBLE: u32 = 0x3_dfff;
+
+/// What anybody may change, as far as it suits the file: not what the format keeps for itself.
+pub(crate) const USER_MODIFIABLE: u32 = 0x3_80ff;

@@ -14,6 +14,7 @@ use crate::{
     ext2::flag,
     vfs::{
         inode_ops,
+        Flags,
         SetAttr,
         Stat, //
     },
@@ -40,6 +41,14 @@ impl inode_ops::Operations for Attr {
 
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         getattr(inode, stat)
+    }
+
+    fn fileattr_get(inode: &Inode) -> u32 {
+        fileattr_get(inode)
+    }
+
+    fn fileattr_set(inode: &Inode, flags: u32) -> Result {
+        fileattr_set(inode, flags)
     }
 }
 
@@ -71,4 +80,31 @@ pub(super) fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         );
     }
     Ok(())
+}
+
+/// Returns the flags that anybody may see.
+pub(super) fn fileattr_get(inode: &Inode) -> u32 {
+    inode.data().flags.load(Relaxed) & flag::USER_VISIBLE
+}
+
+/// Changes the flags that anybody may change, and does what they say from now on.
+pub(super) fn fileattr_set(inode: &Inode, flags: u32) -> Result {
+    let kept = inode.data().flags.load(Relaxed) & !flag::USER_MODIFIABLE;
+    let flags = kept | (flags & flag::USER_MODIFIABLE);
+    // LOCKING: Only changed here, under the inode lock.
+    inode.data().flags.store(flags, Relaxed);
+    inode.set_flags(vfs_flags(flags));
+    inode.note_changed();
+    Ok(())
+}
+
+/// Returns what the VFS acts on of the flags of an inode.
+pub(super) fn vfs_flags(flags: u32) -> Flags {
+    Flags {
+        sync: flags & flag::SYNC != 0,
+        append: flags & flag::APPEND != 0,
+        immutable: flags & flag::IMMUTABLE != 0,
+        noatime: flags & flag::NOATIME != 0,
+        dirsync: flags & flag::DIRSYNC != 0,
+    }
 }

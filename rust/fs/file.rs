@@ -16,6 +16,7 @@ use super::{
         Map, //
     },
     size,
+    space,
     tree::{
         self,
         Reserved, //
@@ -64,6 +65,12 @@ impl file_ops::Operations for File {
     fn open(file: &mut Opening<'_, Cohfs>) -> Result {
         file.allow_direct_io();
         Ok(())
+    }
+
+    fn release(file: &vfs::File<Cohfs>) {
+        if file.is_writable() {
+            space::discard_window(file.inode());
+        }
     }
 
     fn read_iter(mut iocb: Kiocb<'_, Cohfs>, to: &mut IovIterDest<'_>) -> Result<usize> {

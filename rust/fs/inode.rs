@@ -6,7 +6,10 @@
 //! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
-    attr::Attr,
+    attr::{
+        self,
+        Attr, //
+    },
     dir::Dir,
     error,
     file::File,
@@ -26,7 +29,6 @@ use super::{
 use crate::{
     ext2::{
         self,
-        flag,
         Corrupt,
         Ino,
         Kind,
@@ -37,7 +39,6 @@ use crate::{
         Attributes,
         BufferHead,
         Device,
-        Flags,
         Get,
         NewInode, //
     },
@@ -138,13 +139,7 @@ fn locate(sb: &SuperBlock, ino: Ino) -> Result<(BufferHead, usize)> {
 
 /// Gives a new inode the operations of its kind.
 fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
-    new.set_flags(Flags {
-        sync: disk.flags & flag::SYNC != 0,
-        append: disk.flags & flag::APPEND != 0,
-        immutable: disk.flags & flag::IMMUTABLE != 0,
-        noatime: disk.flags & flag::NOATIME != 0,
-        dirsync: disk.flags & flag::DIRSYNC != 0,
-    });
+    new.set_flags(attr::vfs_flags(disk.flags));
     match disk.kind {
         Kind::Regular => new.set_regular::<Attr, File, File>(),
         Kind::Directory => new.set_directory::<Dir, Dir>(),

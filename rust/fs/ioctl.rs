@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `COHFS_IOC_INVALIDATE`: takes a range of a file out of the page cache.
+//! The file system's own commands.
 //!
-//! For whoever changed the file's blocks behind the file system, and for the tests. The file must
-//! be open for writing: to drop what other processes have mapped is a way to slow them down.
+//! `COHFS_IOC_INVALIDATE` takes a range of a file out of the page cache: for whoever changed the
+//! file's blocks behind the file system, and for the tests. The file must be open for writing: to
+//! drop what other processes have mapped is a way to slow them down.
+//!
+//! `FS_IOC_GETVERSION` returns the generation, by which NFS tells apart the files that had a number
+//! in turn.
 
 use super::{
     Cohfs,
@@ -19,7 +23,10 @@ use crate::{
     vfs::File, //
 };
 use kernel::{
-    ioctl::_IOWR,
+    ioctl::{
+        _IOR,
+        _IOWR, //
+    },
     prelude::*,
     uaccess::{
         UserPtr,
@@ -52,6 +59,15 @@ const _: () = assert!(size_of::<Invalidate>() == 40);
 
 const COHFS_IOC_INVALIDATE: u32 = _IOWR::<Invalidate>(0xe2, 1);
 
+/// Returns the generation of the inode, as 32 bits, whatever the command says of its size.
+const FS_IOC_GETVERSION: u32 = _IOR::<c_long>(VERSION_TYPE, 1);
+
+/// The same, for programs of 32 bits.
+const FS_IOC32_GETVERSION: u32 = _IOR::<c_int>(VERSION_TYPE, 1);
+
+/// `v`.
+const VERSION_TYPE: u32 = 0x76;
+
 /// Does the file system's own commands.
 ///
 /// # Errors
@@ -60,8 +76,20 @@ const COHFS_IOC_INVALIDATE: u32 = _IOWR::<Invalidate>(0xe2, 1);
 pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
     match cmd {
         COHFS_IOC_INVALIDATE => invalidate_range(file, arg).map(|()| 0),
+        FS_IOC_GETVERSION | FS_IOC32_GETVERSION => version(file, arg).map(|()| 0),
         _ => Err(ENOTTY),
     }
+}
+
+/// Does [`FS_IOC_GETVERSION`].
+///
+/// # Errors
+///
+/// [`EFAULT`].
+fn version(file: &File<Cohfs>, arg: UserPtr) -> Result {
+    let generation = file.inode().attributes().generation;
+    let mut writer = UserSlice::new(arg, size_of_val(&generation)).writer();
+    writer.write_slice(generation.as_bytes())
 }
 
 /// Does [`COHFS_IOC_INVALIDATE`]. That folios stayed is no error.

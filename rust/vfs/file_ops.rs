@@ -36,6 +36,11 @@ pub(crate) trait Operations: Sized + 'static {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
+    /// Closes a file: nobody has it open any more.
+    fn release(_file: &File<Self::Fs>) {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
     /// Reads. Returns the number of bytes read, 0 at the end of the file.
     fn read_iter(_iocb: Kiocb<'_, Self::Fs>, _to: &mut IovIterDest<'_>) -> Result<usize> {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
@@ -85,6 +90,11 @@ impl<T: Operations> VTable<T> {
 
     const COMMON: bindings::file_operations = bindings::file_operations {
         open: if T::HAS_OPEN { Some(Self::open) } else { None },
+        release: if T::HAS_RELEASE {
+            Some(Self::release)
+        } else {
+            None
+        },
         fsync: if T::HAS_FSYNC {
             Some(Self::fsync)
         } else {
@@ -132,6 +142,15 @@ impl<T: Operations> VTable<T> {
         // SAFETY: By our requirements.
         let mut file = unsafe { Opening::from_raw(file) };
         from_result(|| T::open(&mut file).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS as the last use of an open file.
+    unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: By our requirements.
+        T::release(unsafe { File::from_raw(file) });
+        0
     }
 
     /// # Safety

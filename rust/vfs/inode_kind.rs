@@ -11,10 +11,12 @@ use super::{
     inode_ops,
     iomap::Mapper,
     FileSystem,
+    Inode,
     NewInode, //
 };
 use crate::bindings;
 use core::marker::PhantomData;
+use kernel::prelude::*;
 
 /// Gives a constant table an address that stays.
 struct Regular<O, F>(PhantomData<(O, F)>);
@@ -38,28 +40,48 @@ pub(crate) struct Flags {
     pub(crate) dirsync: bool,
 }
 
-impl<T: FileSystem> NewInode<'_, T> {
-    /// Sets what the VFS does differently.
-    pub(crate) fn set_flags(&mut self, flags: Flags) {
-        let Flags {
+impl Flags {
+    /// All flags, as C has them.
+    const MASK: c_uint = bindings::S_SYNC
+        | bindings::S_APPEND
+        | bindings::S_IMMUTABLE
+        | bindings::S_NOATIME
+        | bindings::S_DIRSYNC;
+
+    /// Returns the flags as C has them.
+    fn bits(self) -> c_uint {
+        let Self {
             sync,
             append,
             immutable,
             noatime,
             dirsync,
-        } = flags;
-        for (set, flag) in [
+        } = self;
+        let flags = [
             (sync, bindings::S_SYNC),
             (append, bindings::S_APPEND),
             (immutable, bindings::S_IMMUTABLE),
             (noatime, bindings::S_NOATIME),
             (dirsync, bindings::S_DIRSYNC),
-        ] {
-            if set {
-                // SAFETY: New, so only we use it.
-                unsafe { (*self.as_raw()).i_flags |= flag };
-            }
-        }
+        ];
+        let set = flags.iter().filter(|(set, _)| *set);
+        set.fold(0, |bits, (_, flag)| bits | flag)
+    }
+}
+
+impl<T: FileSystem> Inode<T> {
+    /// Changes what the VFS does differently. The inode lock is held exclusively.
+    pub(crate) fn set_flags(&self, flags: Flags) {
+        // SAFETY: Valid by the type invariants; C changes the word atomically.
+        unsafe { bindings::inode_set_flags(self.as_raw(), flags.bits(), Flags::MASK) };
+    }
+}
+
+impl<T: FileSystem> NewInode<'_, T> {
+    /// Sets what the VFS does differently.
+    pub(crate) fn set_flags(&mut self, flags: Flags) {
+        // SAFETY: New, so only we use it.
+        unsafe { (*self.as_raw()).i_flags |= flags.bits() };
     }
 
     /// Makes it a regular file, of which the page cache can hold more than a page at once.

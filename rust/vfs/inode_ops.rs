@@ -124,4 +124,14 @@ pub(crate) trait Operations: Sized + 'static {
     fn getattr(_inode: &Inode<Self::Fs>, _stat: &mut Stat<'_>) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
+
+    /// Returns the flags of `FS_IOC_GETFLAGS`. The inode is locked, shared.
+    fn fileattr_get(_inode: &Inode<Self::Fs>) -> u32 {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Changes them; who may, the VFS has looked at. The inode is locked exclusively.
+    fn fileattr_set(_inode: &Inode<Self::Fs>, _flags: u32) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
 }

@@ -54,6 +54,8 @@ impl<T: Operations> VTable<T> {
         rename: entry!(HAS_RENAME, Self::rename),
         setattr: entry!(HAS_SETATTR, Self::setattr),
         getattr: entry!(HAS_GETATTR, Self::getattr),
+        fileattr_get: entry!(HAS_FILEATTR_GET, Self::fileattr_get),
+        fileattr_set: entry!(HAS_FILEATTR_SET, Self::fileattr_set),
         ..pin_init::zeroed()
     };
 
@@ -271,6 +273,43 @@ impl<T: Operations> VTable<T> {
             (Inode::from_raw(inode), Stat::from_raw(stat, request_mask))
         };
         from_result(|| T::getattr(inode, &mut stat).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a dentry of a mount in use and room for the result.
+    unsafe extern "C" fn fileattr_get(
+        dentry: *mut bindings::dentry,
+        fa: *mut kernel::bindings::file_kattr,
+    ) -> c_int {
+        // SAFETY: By our requirements. The kernel crate knows the type of `fa` by name only; ours is
+        // the same C type in full.
+        unsafe {
+            let flags = T::fileattr_get(Inode::from_raw((*dentry).d_inode));
+            bindings::fileattr_fill_flags(fa.cast(), flags);
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a dentry of a mount in use whose inode is locked exclusively.
+    unsafe extern "C" fn fileattr_set(
+        _idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        fa: *mut kernel::bindings::file_kattr,
+    ) -> c_int {
+        let fa = fa.cast::<bindings::file_kattr>();
+        // SAFETY: By our requirements.
+        let (inode, flags, more) = unsafe {
+            let more = bindings::cohfs_fileattr_has_fsx(fa);
+            (Inode::from_raw((*dentry).d_inode), (*fa).flags, more)
+        };
+        from_result(|| match more {
+            // Extent sizes, projects and the like.
+            true => Err(EOPNOTSUPP),
+            false => T::fileattr_set(inode, flags).map(|()| 0),
+        })
     }
 }
 

@@ -129,6 +129,13 @@ impl<T: FileSystem> Inode<T> {
         self.mark_dirty();
     }
 
+    /// Sets the time of a change of the inode to now, and marks the inode dirty.
+    pub(crate) fn note_changed(&self) {
+        // SAFETY: Valid by the type invariants.
+        unsafe { bindings::inode_set_ctime_current(self.as_raw()) };
+        self.mark_dirty();
+    }
+
     /// Waits for the direct reads and writes in flight; none begins under the inode lock.
     pub(crate) fn dio_wait(&self, _lock: &InodeLockGuard<'_>) {
         // SAFETY: Valid by the type invariants.

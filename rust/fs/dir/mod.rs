@@ -11,6 +11,7 @@ use super::{
     attr,
     error,
     inode,
+    ioctl,
     super_block::NAME_LEN,
     tree,
     Cohfs,
@@ -42,7 +43,8 @@ use kernel::{
         usize_as_u64, //
     },
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    uaccess::UserPtr, //
 };
 
 /// Directories, as inodes and as open files.
@@ -74,6 +76,14 @@ impl inode_ops::Operations for Dir {
 
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
+    }
+
+    fn fileattr_get(inode: &Inode) -> u32 {
+        attr::fileattr_get(inode)
+    }
+
+    fn fileattr_set(inode: &Inode, flags: u32) -> Result {
+        attr::fileattr_set(inode, flags)
     }
 }
 
@@ -116,6 +126,10 @@ impl file_ops::Operations for Dir {
 
     fn fsync(file: &File<Cohfs>, start: i64, end: i64, datasync: bool) -> Result {
         file.sync(start, end, datasync)
+    }
+
+    fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
+        ioctl::ioctl(file, cmd, arg)
     }
 }
 

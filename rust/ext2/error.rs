@@ -61,6 +61,13 @@ pub(crate) enum Corrupt {
         /// The block.
         block: DiskBlock,
     },
+    /// A bitmap has an inode as free that is not.
+    InodeInUse {
+        /// Its group, counted from zero.
+        group: u32,
+        /// The inode.
+        ino: Ino,
+    },
     /// An inode is to be freed that is free already.
     FreeInode {
         /// Its group, counted from zero.
@@ -183,6 +190,12 @@ impl fmt::Display for Corrupt {
                 write!(
                     f,
                     "group {group}: block {block} to be freed is free already"
+                )
+            }
+            Self::InodeInUse { group, ino } => {
+                write!(
+                    f,
+                    "group {group}: inode bitmap has inode {ino} as free, which has links"
                 )
             }
             Self::FreeInode { group, ino } => {

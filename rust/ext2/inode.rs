@@ -232,6 +232,11 @@ impl Inode {
         })
     }
 
+    /// Says whether the inode that `raw` starts with, if it is whole, has links.
+    pub(crate) fn has_links(raw: &[u8]) -> bool {
+        RawInode::ref_from_prefix(raw).is_ok_and(|(raw, _)| raw.links_count.get() != 0)
+    }
+
     /// Returns the inode of a new, empty file in a directory with the flags `dir_flags`.
     ///
     /// Owner, permissions, times and links are the caller's to set.

@@ -56,7 +56,7 @@ use kernel::{
 use pin_init::pin_data;
 
 /// Size in bytes of what every inode on disk has; larger inodes have more behind it.
-const RAW_SIZE: usize = 128;
+pub(super) const RAW_SIZE: usize = 128;
 
 /// What is kept for each inode besides what the VFS keeps.
 #[pin_data]

@@ -293,6 +293,15 @@ fn the_upper_half_of_the_size_of_what_is_no_file_is_left_alone() {
 }
 
 #[test]
+fn an_inode_in_use_has_links() {
+    let has_links = |raw: &RawInode| Inode::has_links(raw.as_bytes());
+    assert!(has_links(&raw(|_| ())));
+    assert!(!has_links(&raw(|raw| raw.links_count.set(0))));
+    assert!(!has_links(&RawInode::new_zeroed()));
+    assert!(!Inode::has_links(&[0xff; 127]));
+}
+
+#[test]
 fn a_new_file_inherits_what_suits_its_kind() {
     let all = Inode::new(Kind::Directory, u32::MAX).flags;
     assert_eq!(all, 0x1_c6cf);

@@ -8,6 +8,7 @@
 use super::{
     super::{
         error,
+        inode::RAW_SIZE,
         Inode,
         SuperBlock, //
     },
@@ -66,20 +67,27 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
         let before = number * per_group;
         // The reserved ones are nobody's, whatever the bitmap says.
         let reserved = (data.disk.first_ino() - 1).saturating_sub(before);
-        let Some(bit) = take(&bitmap, reserved..per_group) else {
-            // Somebody else was faster, or the count is wrong.
-            continue;
-        };
-        bitmap_changed(sb, &bitmap);
-        group.take_inode(is_dir);
-        data.space.free_inodes.add(-1);
-        data.space.dirs.add(i64::from(is_dir));
-        let ino = Ino(before + bit + 1);
-        if let Ok((block, _)) = data.disk.inode_location(ino, group.desc()) {
-            // The inode will soon be written to it.
-            sb.breadahead(u64::from(block.get()));
+        while let Some(bit) = take(&bitmap, reserved..per_group) {
+            let ino = Ino(before + bit + 1);
+            match is_unused(sb, group, ino) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // The bit stays set, as it should have been.
+                    bitmap.mark_dirty();
+                    continue;
+                }
+                Err(error) => {
+                    bitmap.test_and_clear_bit(bit);
+                    return Err(error);
+                }
+            }
+            bitmap_changed(sb, &bitmap);
+            group.take_inode(is_dir);
+            data.space.free_inodes.add(-1);
+            data.space.dirs.add(i64::from(is_dir));
+            return Ok((ino, number));
         }
-        return Ok((ino, number));
+        // Somebody else was faster, or the count is wrong.
     }
     Err(ENOSPC)
 }
@@ -88,6 +96,41 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
 fn take(bitmap: &BufferHead, range: Range<u32>) -> Option<u32> {
     let mut free = iter::from_fn(|| bitmap.find_next_zero_bit(range.start, range.end));
     free.find(|&bit| bitmap.test_and_set_bit(bit))
+}
+
+/// Checks that an inode which the bitmap has as free is: were it some file's, that file would be
+/// overwritten. A deleted inode has no links on disk by the time its bit is clear.
+///
+/// The block that is read for this will soon be wanted anyway, to write the new inode to.
+///
+/// # Errors
+///
+/// [`EIO`] if it cannot be read.
+fn is_unused(sb: &SuperBlock, group: &Group, ino: Ino) -> Result<bool> {
+    let disk = &sb.data().disk;
+    let locate = |ino| disk.inode_location(ino, group.desc());
+    let (block, offset) = locate(ino).map_err(|found| error::corrupt(sb, &found))?;
+    let mut raw = [0; RAW_SIZE];
+    sb.bread(u64::from(block.get()))?
+        .copy_to(offset, &mut raw)?;
+    if offset == 0 {
+        // Whoever fills this block with inodes goes on to the next.
+        let next = ino.checked_add(disk.block_size() / disk.inode_size());
+        if let Some((next, _)) = next.and_then(|next| locate(next).ok()) {
+            sb.breadahead(u64::from(next.get()));
+        }
+    }
+    if ext2::Inode::has_links(&raw) {
+        let _ = error::corrupt(
+            sb,
+            &Corrupt::InodeInUse {
+                group: group.desc().group(),
+                ino,
+            },
+        );
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// Returns the group where a free inode is looked for first.

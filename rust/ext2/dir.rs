@@ -21,6 +21,7 @@ use core::mem::size_of;
 use zerocopy::FromBytes;
 
 mod edit;
+mod lookup;
 
 pub(crate) use self::edit::{
     add,
@@ -31,6 +32,11 @@ pub(crate) use self::edit::{
     is_empty,
     remove,
     set, //
+};
+pub(crate) use self::lookup::{
+    find,
+    Block,
+    Found, //
 };
 
 /// Size of the head of an entry, and of the shortest entry, in bytes.
@@ -70,24 +76,39 @@ fn records<'a>(block: &'a [u8], sb: &SuperBlock, dir: Ino) -> Records<'a> {
     }
 }
 
-/// Returns the entry of that name in one block of the directory `dir`.
-///
-/// # Errors
-///
-/// [`Corrupt::Dir`] if an entry before it is wrong, or, when there is no such name, any.
-pub(crate) fn find<'a>(
-    block: &'a [u8],
-    sb: &SuperBlock,
-    dir: Ino,
-    name: &[u8],
-) -> Result<Option<DirEntry<'a>>, Corrupt> {
-    for entry in records(block, sb, dir) {
-        let entry = entry?;
-        if entry.ino.get() != 0 && entry.name == name {
-            return Ok(Some(entry));
+/// What an entry begins with.
+struct Head {
+    ino: Ino,
+    rec_len: u16,
+    name_len: u8,
+    file_type: u8,
+}
+
+impl Head {
+    /// Checks the entry, which starts at byte `offset` of a block of `block_len` bytes. Returns where
+    /// the next one starts.
+    fn check(&self, offset: usize, block_len: usize, inodes_count: u32) -> Result<usize, DirFault> {
+        let len = usize::from(self.rec_len);
+        if len < MIN_REC_LEN {
+            return Err(DirFault::TooShort(self.rec_len));
         }
+        if len & 3 != 0 {
+            return Err(DirFault::Unaligned(self.rec_len));
+        }
+        // OVERFLOW: At most 255 and eight. Rounding up to four is implied by the check above.
+        if len < HEAD_LEN + usize::from(self.name_len) {
+            return Err(DirFault::NameTooLong(self.name_len));
+        }
+        // OVERFLOW: An offset in a block, and 16 bits.
+        let next = offset + len;
+        if next > block_len {
+            return Err(DirFault::CrossesBlock(self.rec_len));
+        }
+        if self.ino.get() > inodes_count {
+            return Err(DirFault::Inode(self.ino));
+        }
+        Ok(next)
     }
-    Ok(None)
 }
 
 /// The entries in use of a block; see [`entries`].
@@ -131,36 +152,23 @@ impl<'a> Records<'a> {
         let Ok((head, body)) = RawDirEntry::ref_from_prefix(rest) else {
             return Err(DirFault::NoRoom);
         };
-        let (rec_len, name_len) = (head.rec_len.get(), head.name_len);
-        let len = usize::from(rec_len);
-        if len < MIN_REC_LEN {
-            return Err(DirFault::TooShort(rec_len));
-        }
-        if len & 3 != 0 {
-            return Err(DirFault::Unaligned(rec_len));
-        }
-        // OVERFLOW: At most 255 and eight. Rounding up to four is implied by the check above.
-        if len < HEAD_LEN + usize::from(name_len) {
-            return Err(DirFault::NameTooLong(name_len));
-        }
-        if len > rest.len() {
-            return Err(DirFault::CrossesBlock(rec_len));
-        }
-        let ino = Ino(head.inode.get());
-        if ino.get() > self.inodes_count {
-            return Err(DirFault::Inode(ino));
-        }
-        let name = body.get(..usize::from(name_len)).unwrap_or_default();
+        let head = Head {
+            ino: Ino(head.inode.get()),
+            rec_len: head.rec_len.get(),
+            name_len: head.name_len,
+            file_type: head.file_type,
+        };
+        let next_offset = head.check(self.offset, self.block.len(), self.inodes_count)?;
+        let name = body.get(..usize::from(head.name_len)).unwrap_or_default();
         Ok(DirEntry {
-            ino,
+            ino: head.ino,
             name,
             kind: self
                 .has_kind
                 .then(|| Kind::from_file_type(head.file_type))
                 .flatten(),
             offset: self.offset,
-            // OVERFLOW: Both are at most the length of the block.
-            next_offset: self.offset + len,
+            next_offset,
         })
     }
 

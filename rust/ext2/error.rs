@@ -25,6 +25,10 @@ pub(crate) enum Corrupt {
     },
     /// An inode number that no directory may name: reserved, or larger than there are.
     InodeNumber(Ino),
+    /// An inode in use whose bit in the bitmap is clear.
+    InUse(Ino),
+    /// A directory that has fewer links than itself and its subdirectories need.
+    Links(u32),
     /// An inode that is deleted. Not damage by itself; who names it may be.
     Deleted(Ino),
     /// A field of an inode.
@@ -169,6 +173,8 @@ impl fmt::Display for Corrupt {
                 write!(f, "group {group}: {what} at block {block} is misplaced")
             }
             Self::InodeNumber(ino) => write!(f, "inode {ino}: number is reserved or too large"),
+            Self::InUse(ino) => write!(f, "inode {ino}: in use, but free in its bitmap"),
+            Self::Links(links) => write!(f, "{links} links are too few for its subdirectories"),
             Self::Deleted(ino) => write!(f, "inode {ino}: deleted"),
             Self::Inode { ino, fault } => write!(f, "inode {ino}: {fault}"),
             Self::BeyondMap(block) => {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looking for a name in a block where it lies: a large directory is searched without being copied.
+//!
+//! C counterpart: `ext2_find_entry` in [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c)
+
+use super::{
+    corrupt,
+    Head, //
+};
+use crate::ext2::{
+    Corrupt,
+    DirFault,
+    Ino,
+    SuperBlock, //
+};
+
+/// A block of a directory, which others may change while it is looked at.
+pub(crate) trait Block {
+    /// Returns its size in bytes.
+    fn size(&self) -> usize;
+
+    /// Returns the four bytes from `offset` on, a multiple of four, if they are within the block.
+    fn word(&self, offset: usize) -> Option<[u8; 4]>;
+
+    /// Says whether the bytes from `offset` on are `name`.
+    fn has(&self, offset: usize, name: &[u8]) -> bool;
+}
+
+impl Block for [u8] {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn word(&self, offset: usize) -> Option<[u8; 4]> {
+        self.get(offset..)?.first_chunk().copied()
+    }
+
+    fn has(&self, offset: usize, name: &[u8]) -> bool {
+        self.get(offset..)
+            .is_some_and(|rest| rest.starts_with(name))
+    }
+}
+
+/// An entry that was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The inode it names; not zero, and not larger than there are.
+    pub(crate) ino: Ino,
+    /// Where it starts in its block, in bytes.
+    pub(crate) offset: usize,
+}
+
+/// Returns the entry of that name in one block of the directory `dir`.
+///
+/// # Errors
+///
+/// [`Corrupt::Dir`] if an entry before it is wrong, or, when there is no such name, any.
+pub(crate) fn find(
+    block: &(impl Block + ?Sized),
+    sb: &SuperBlock,
+    dir: Ino,
+    name: &[u8],
+) -> Result<Option<Found>, Corrupt> {
+    let (len, inodes_count) = (block.size(), sb.inodes_count());
+    let mut offset = 0;
+    while offset < len {
+        let head = head(block, offset).ok_or_else(|| corrupt(dir, offset, DirFault::NoRoom))?;
+        let next = head
+            .check(offset, len, inodes_count)
+            .map_err(|fault| corrupt(dir, offset, fault))?;
+        let alike = usize::from(head.name_len) == name.len() && head.ino.get() != 0;
+        // OVERFLOW: An offset in a block.
+        if alike && block.has(offset + super::HEAD_LEN, name) {
+            let ino = head.ino;
+            return Ok(Some(Found { ino, offset }));
+        }
+        offset = next;
+    }
+    Ok(None)
+}
+
+fn head(block: &(impl Block + ?Sized), offset: usize) -> Option<Head> {
+    let ino = block.word(offset)?;
+    // OVERFLOW: An offset in a block.
+    let [low, high, name_len, file_type] = block.word(offset + 4)?;
+    Some(Head {
+        ino: Ino(u32::from_le_bytes(ino)),
+        rec_len: u16::from_le_bytes([low, high]),
+        name_len,
+        file_type,
+    })
+}

@@ -310,6 +310,11 @@ void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap
 	iomap_bio_readahead(rac, ops);
 }
 
+bool cohfs_is_dirsync(const struct inode *inode)
+{
+	return IS_DIRSYNC(inode);
+}
+
 bool cohfs_is_sync_kiocb(struct kiocb *iocb)
 {
 	return is_sync_kiocb(iocb);

@@ -81,6 +81,7 @@ void cohfs_inode_unlock(struct inode *inode);
 void cohfs_inode_unlock_shared(struct inode *inode);
 void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops);
 void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops);
+bool cohfs_is_dirsync(const struct inode *inode);
 bool cohfs_is_sync_kiocb(struct kiocb *iocb);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
 void cohfs_lock_buffer(struct buffer_head *bh);

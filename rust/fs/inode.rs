@@ -10,9 +10,10 @@ use super::{
         self,
         Attr, //
     },
-    dir::Dir,
+    dir,
     error,
     file::File,
+    namei::Dir,
     space::{
         self,
         Reservation, //
@@ -44,6 +45,7 @@ use crate::{
     },
 };
 use kernel::{
+    num::casts::u32_as_usize,
     prelude::*,
     sync::{
         aref::ARef,
@@ -72,15 +74,18 @@ pub(crate) struct Private {
     /// Pointers to blocks.
     #[pin]
     pub(super) tree: Tree,
+    /// Of a directory.
+    pub(super) dir: dir::Hints,
 }
 
 impl Private {
     /// Makes the private part of an inode as it is on disk.
-    fn new(disk: ext2::Inode) -> impl PinInit<Self, Error> {
+    pub(super) fn new(disk: ext2::Inode) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             disk,
             reservation <- Reservation::new(),
             flags: Atomic::new(disk.flags),
+            dir: dir::Hints::default(),
             tree <- Tree::new(disk.pointers()),
         })
     }
@@ -138,11 +143,11 @@ fn locate(sb: &SuperBlock, ino: Ino) -> Result<(BufferHead, usize)> {
 }
 
 /// Gives a new inode the operations of its kind.
-fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
+pub(super) fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
     new.set_flags(attr::vfs_flags(disk.flags));
     match disk.kind {
         Kind::Regular => new.set_regular::<Attr, File, File>(),
-        Kind::Directory => new.set_directory::<Dir, Dir>(),
+        Kind::Directory => new.set_directory::<Dir, dir::Open>(),
         Kind::Symlink => match disk.fast_symlink() {
             Some(target) => {
                 new.set_symlink::<Symlink>();
@@ -157,10 +162,21 @@ fn set_kind(new: &mut NewInode<'_, Cohfs>, disk: &ext2::Inode) -> Result {
                 [0, 0, 0, 0] => Device::from_new(encoded.get()),
                 [low, high, ..] => Device::from_old(u16::from_le_bytes([low, high])),
             };
-            new.set_special::<Attr>(disk.mode(), device);
+            new.set_special::<Attr>(device);
         }
     }
     Ok(())
+}
+
+/// Clears the place on disk of inode `ino`, which is new: nothing of who had it before stays.
+///
+/// # Errors
+///
+/// [`EIO`] if the block cannot be read, [`ENOMEM`].
+pub(super) fn clear(sb: &SuperBlock, ino: Ino) -> Result {
+    let (buffer, offset) = locate(sb, ino)?;
+    let size = u32_as_usize(sb.data().disk.inode_size());
+    buffer.copy_from(offset, &KVec::from_elem(0, size, GFP_KERNEL)?)
 }
 
 /// Copies the inode into its block.

@@ -5,7 +5,8 @@
 //! Policy only. Mechanism is in the rooms below: [`crate::vfs`] has what the kernel wants to be
 //! asked, [`crate::ext2`] what the bytes on disk mean, [`crate::coherency`] what a direct write
 //! does to the page cache. To find one's way: `mount.rs` is where a volume begins, `inode.rs`
-//! where a file does, `tree` leads from a file to its blocks, `file.rs` reads and writes.
+//! where a file does, `namei.rs` gives it its name, `tree` leads from it to its blocks, `file.rs` reads
+//! and writes.
 //!
 //! C counterpart: [`fs/ext2`](srctree/fs/ext2)
 
@@ -18,7 +19,10 @@ mod inode;
 mod ioctl;
 mod map;
 mod mount;
+mod namei;
+mod new_inode;
 mod options;
+mod rename;
 mod size;
 mod space;
 mod state;

@@ -10,18 +10,34 @@
 use super::{
     attr,
     dir,
+    new_inode::{
+        new_inode,
+        Content, //
+    },
+    tree,
     Cohfs,
     Inode, //
 };
-use crate::vfs::{
-    inode_ops,
-    SetAttr,
-    Stat, //
+use crate::{
+    ext2::FileBlock,
+    vfs::{
+        inode_ops,
+        FreshInode,
+        SetAttr,
+        Stat, //
+    },
 };
 use kernel::{
-    num::casts::arch::u64_as_usize,
-    prelude::*, //
+    num::casts::{
+        arch::u64_as_usize,
+        u32_as_usize,
+        usize_as_u64, //
+    },
+    prelude::*,
 };
+
+/// The mode of every symbolic link.
+const MODE: u16 = 0o120777;
 
 /// Symbolic links, as inodes.
 pub(super) struct Symlink;
@@ -32,7 +48,7 @@ impl inode_ops::Operations for Symlink {
 
     fn read_link(inode: &Inode) -> Result<KVec<u8>> {
         let mut target = dir::block_buffer(inode)?;
-        dir::read_block(inode, 0, &mut target)?;
+        dir::read_block(inode, 0)?.copy_to(0, &mut target)?;
         // Less than a block, by `ext2::Inode`.
         target.truncate(u64_as_usize(inode.size()));
         Ok(target)
@@ -45,4 +61,25 @@ impl inode_ops::Operations for Symlink {
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
     }
+}
+
+/// Makes the inode of a symbolic link in the directory `dir`.
+///
+/// # Errors
+///
+/// [`ENAMETOOLONG`] if the target, with the zero byte behind it, is larger than a block; those of
+/// [`new_inode`].
+pub(super) fn new(dir: &Inode, target: &[u8]) -> Result<FreshInode<Cohfs>> {
+    if target.len() >= u32_as_usize(dir.sb().data().disk.block_size()) {
+        return Err(ENAMETOOLONG);
+    }
+    let link = new_inode(dir, MODE, &Content::Target(target))?;
+    if link.size() == 0 {
+        let buffer = tree::append_block(&link, FileBlock(0))?;
+        buffer.copy_from(0, target)?;
+        link.mark_metadata_dirty(&buffer);
+        link.set_size(usize_as_u64(target.len()));
+        link.mark_dirty();
+    }
+    Ok(link)
 }

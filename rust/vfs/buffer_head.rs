@@ -121,6 +121,15 @@ impl BufferHead {
         Ok(())
     }
 
+    /// Says whether the bytes from `offset` on are `other`.
+    pub(crate) fn has(&self, offset: usize, other: &[u8]) -> bool {
+        self.bytes(offset, other.len()).is_ok_and(|at| {
+            // SAFETY: Both are valid for the length, `at` by `bytes`. As in `copy_to`, a writer at the
+            // same time does nothing worse than to spoil the answer.
+            unsafe { bindings::memcmp(at.cast(), other.as_ptr().cast(), other.len()) == 0 }
+        })
+    }
+
     /// Returns the address of the word of type `W` at byte `offset`.
     fn word<W>(&self, offset: usize) -> Result<*mut W> {
         // Blocks are aligned to their size, so their words are if the offset is.

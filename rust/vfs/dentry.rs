@@ -53,8 +53,13 @@ impl<T: FileSystem> Dentry<T> {
         }
     }
 
+    /// Takes the name out of the cache: who looks for it next asks the file system.
+    pub(crate) fn unhash(&self) {
+        // SAFETY: Valid, by the type invariants.
+        unsafe { bindings::d_drop(self.as_raw()) };
+    }
+
     /// Returns the inode of that name, if there is one.
-    #[allow(dead_code, reason = "for the operations that change names")]
     pub(crate) fn inode(&self) -> Option<&Inode<T>> {
         // SAFETY: Does not change by the type invariants, and a dentry's inode is never new.
         unsafe {

@@ -117,7 +117,7 @@ impl<T: FileSystem> NewInode<'_, T> {
     }
 
     /// Makes it a device, a named pipe or a socket, as its mode says.
-    pub(crate) fn set_special<I>(&mut self, mode: u16, device: Device)
+    pub(crate) fn set_special<I>(&mut self, device: Device)
     where
         I: inode_ops::Operations<Fs = T>,
     {
@@ -125,7 +125,7 @@ impl<T: FileSystem> NewInode<'_, T> {
         // SAFETY: New, so only we use it.
         unsafe {
             (*inode).i_op = &inode_ops::VTable::<I>::TABLE;
-            bindings::init_special_inode(inode, mode, device.0);
+            bindings::init_special_inode(inode, (*inode).i_mode, device.0);
         }
     }
 }
@@ -153,7 +153,6 @@ impl Device {
     }
 
     /// Returns the form of 16 bits, if the number fits into it.
-    #[allow(dead_code, reason = "for the operations that change names")]
     pub(crate) fn to_old(self) -> Option<u16> {
         // SAFETY: Arithmetic.
         unsafe {
@@ -162,7 +161,6 @@ impl Device {
     }
 
     /// Returns the form of 32 bits.
-    #[allow(dead_code, reason = "for the operations that change names")]
     pub(crate) fn to_new(self) -> u32 {
         // SAFETY: Arithmetic.
         unsafe { bindings::cohfs_new_encode_dev(self.0) }

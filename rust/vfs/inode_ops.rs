@@ -19,6 +19,16 @@ use kernel::{build_error, prelude::*, sync::aref::ARef};
 
 pub(super) use super::inode_table::VTable;
 
+/// Flags of `renameat2`.
+pub(crate) mod rename_flag {
+    use crate::bindings;
+
+    /// The new name must not exist; the VFS saw to it.
+    pub(crate) const NOREPLACE: u32 = bindings::RENAME_NOREPLACE;
+    /// Both names exist, and change places.
+    pub(crate) const EXCHANGE: u32 = bindings::RENAME_EXCHANGE;
+}
+
 /// What the file system does with one kind of inode.
 ///
 /// The VFS holds the directory's inode lock over every one that takes a [`Dentry`]: shared for

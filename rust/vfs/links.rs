@@ -13,8 +13,11 @@ use super::{
     Inode, //
 };
 use crate::bindings;
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
 
-#[allow(dead_code, reason = "for the operations that change names")]
 impl<T: FileSystem> Inode<T> {
     /// Returns the number of links.
     pub(crate) fn nlink(&self) -> u32 {
@@ -45,6 +48,22 @@ impl<T: FileSystem> Inode<T> {
         // SAFETY: Valid by the type invariants.
         unsafe { bindings::clear_nlink(self.as_raw()) };
         self.mark_dirty();
+    }
+
+    /// Says whether changes of the directory are to be on the device when they return.
+    pub(crate) fn is_dirsync(&self) -> bool {
+        // SAFETY: Valid by the type invariants.
+        unsafe { bindings::cohfs_is_dirsync(self.as_raw()) }
+    }
+
+    /// Writes the inode and its metadata to the device, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if the device could not write it.
+    pub(crate) fn sync_now(&self) -> Result {
+        // SAFETY: Valid by the type invariants.
+        to_result(unsafe { bindings::sync_inode_metadata(self.as_raw(), 1) })
     }
 
     /// Notes that the inode changed now, and marks it dirty.

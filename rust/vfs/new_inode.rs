@@ -75,7 +75,6 @@ impl<T: FileSystem> SuperBlock<T> {
     /// # Errors
     ///
     /// [`EBUSY`] if the number is that of an inode in use, [`ENOMEM`].
-    #[allow(dead_code, reason = "for the operations that change names")]
     pub(crate) fn new_inode(&self, dir: &Inode<T>, mode: u16, ino: u64) -> Result<NewInode<'_, T>> {
         // SAFETY: The super block is valid.
         let inode = unsafe { bindings::new_inode(self.as_raw()) };

@@ -1,192 +1,215 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Directories.
+//! Directories: their blocks and what is in them.
 //!
-//! A position in a directory is the offset in bytes at which an entry starts, as in `fs/ext2`.
+//! A directory's blocks lie in the device's page cache, like its other metadata, and belong to the
+//! directory's inode (`vfs/metadata.rs`). To be changed they are copied out, and copied in under the
+//! buffer's lock: bytes of the device can change under a reader at any moment. A name is looked for in
+//! place. The directory's inode lock is held by the VFS: shared by those who read, exclusive by those
+//! who change.
 //!
-//! C counterparts: [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c),
-//! [`fs/ext2/namei.c`](srctree/fs/ext2/namei.c)
+//! `read.rs` is `getdents`, `edit.rs` changes entries, `../namei.rs` and `../rename.rs` do what system
+//! calls ask.
+//!
+//! C counterpart: [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c)
+
+mod edit;
+mod read;
+
+pub(super) use self::{
+    edit::Editor,
+    read::Open, //
+};
 
 use super::{
-    attr,
     error,
-    inode,
-    ioctl,
-    super_block::NAME_LEN,
     tree,
-    Cohfs,
     Dentry,
     Inode, //
 };
 use crate::{
     ext2::{
-        dir,
+        self,
         Corrupt,
         FileBlock,
-        Ino,
-        Kind, //
+        Ino, //
     },
     vfs::{
         self,
-        file_ops,
-        inode_ops,
-        DirContext,
-        File,
-        FileType,
-        SetAttr,
-        Stat, //
+        BufferHead, //
     },
 };
 use kernel::{
-    num::casts::{
-        u32_as_usize,
-        usize_as_u64, //
-    },
     prelude::*,
-    sync::aref::ARef,
-    uaccess::UserPtr, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 
-/// Directories, as inodes and as open files.
-pub(super) struct Dir;
+/// Where in a directory the next search is likely to end: without it, making N files is N^2 work.
+///
+/// Blocks are counted from the directory's first. Both are hints to readers, who race; the second
+/// is right whenever the directory is locked exclusively, as it is for all who set it.
+pub(super) struct Hints {
+    /// The block in which a name was found last.
+    found: Atomic<u32>,
+    /// No block before this one has room for `room_len` bytes or more.
+    room: Atomic<u32>,
+    /// See `room`.
+    room_len: Atomic<usize>,
+}
 
-#[vtable]
-impl inode_ops::Operations for Dir {
-    type Fs = Cohfs;
-
-    fn lookup(dir: &Inode, dentry: &Dentry) -> Result<Option<ARef<Inode>>> {
-        let name = dentry.name();
-        if name.len() > u32_as_usize(NAME_LEN) {
-            return Err(ENAMETOOLONG);
+impl Default for Hints {
+    fn default() -> Self {
+        Self {
+            found: Atomic::new(0),
+            room: Atomic::new(0),
+            room_len: Atomic::new(0),
         }
-        let Some(ino) = find(dir, name)? else {
-            return Ok(None);
-        };
-        inode::iget(dir.sb(), ino).map(Some).map_err(|error| {
-            if error == ESTALE {
-                return error::corrupt_in(dir, &Corrupt::Deleted(ino));
-            }
-            error
-        })
-    }
-
-    fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
-        attr::setattr(inode, change)
-    }
-
-    fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-        attr::getattr(inode, stat)
-    }
-
-    fn fileattr_get(inode: &Inode) -> u32 {
-        attr::fileattr_get(inode)
-    }
-
-    fn fileattr_set(inode: &Inode, flags: u32) -> Result {
-        attr::fileattr_set(inode, flags)
     }
 }
 
-#[vtable]
-impl file_ops::Operations for Dir {
-    type Fs = Cohfs;
-
-    fn iterate_shared(file: &File<Cohfs>, context: &mut DirContext<'_>) -> Result {
-        let dir = file.inode();
-        let sb = dir.sb();
-        let bits = sb.block_bits();
-        let mut buffer = block_buffer(dir)?;
-        loop {
-            // Positions come from user space as well.
-            let pos = u64::try_from(context.pos()).map_err(|_| EINVAL)?;
-            if pos >= dir.size() {
-                return Ok(());
-            }
-            vfs::check_killed()?;
-            let start = pos >> bits << bits;
-            read_block(dir, pos >> bits, &mut buffer)?;
-            for entry in dir::entries(&buffer, &sb.data().disk, disk_ino(dir)?) {
-                let entry = entry.map_err(|found| error::corrupt(sb, &found))?;
-                // OVERFLOW: An offset in a block of a directory.
-                let at = start + usize_as_u64(entry.offset);
-                if at < pos {
-                    continue;
-                }
-                context.set_pos(position(at)?);
-                let ino = u64::from(entry.ino.get());
-                if !context.emit(entry.name, ino, file_type(entry.kind)) {
-                    return Ok(());
-                }
-                context.set_pos(position(start + usize_as_u64(entry.next_offset))?);
-            }
-            // OVERFLOW: Below the size of the directory, a multiple of the block size.
-            context.set_pos(position(start + (1 << bits))?);
+impl Hints {
+    /// Returns the first block that may have room for `len` bytes.
+    fn room_for(&self, len: usize) -> u32 {
+        if len < self.room_len.load(Relaxed) {
+            return 0;
         }
+        self.room.load(Relaxed)
     }
 
-    fn fsync(file: &File<Cohfs>, start: i64, end: i64, datasync: bool) -> Result {
-        file.sync(start, end, datasync)
+    /// Notes that no block before `block` has room for `len` bytes.
+    fn set_room(&self, block: u32, len: usize) {
+        self.room.store(block, Relaxed);
+        self.room_len.store(len, Relaxed);
     }
 
-    fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
-        ioctl::ioctl(file, cmd, arg)
+    /// Notes that `block` has more room now.
+    fn freed(&self, block: u32) {
+        if block < self.room.load(Relaxed) {
+            self.room.store(block, Relaxed);
+        }
     }
 }
 
-/// Returns the inode that `name` stands for.
-fn find(dir: &Inode, name: &[u8]) -> Result<Option<Ino>> {
-    let sb = dir.sb();
-    let mut buffer = block_buffer(dir)?;
-    for block in 0..dir.size() >> sb.block_bits() {
+/// An entry of a directory that is locked.
+pub(super) struct Entry {
+    /// The block that it is in.
+    buffer: BufferHead,
+    /// Which block of the directory that is.
+    block: u32,
+    /// Where it starts in the block, in bytes.
+    offset: usize,
+    /// What it names.
+    pub(super) ino: Ino,
+}
+
+/// Returns the entry of that name, if there is one.
+///
+/// # Errors
+///
+/// [`EUCLEAN`] if the directory is damaged, [`EIO`] or [`ENOMEM`]; [`EINTR`] if the task is being
+/// killed.
+pub(super) fn find(dir: &Inode, name: &[u8]) -> Result<Option<Entry>> {
+    let blocks = blocks(dir)?;
+    let hint = &dir.data().dir.found;
+    let start = match hint.load(Relaxed) {
+        start if start < blocks => start,
+        _ => 0,
+    };
+    for block in Iterator::chain(start..blocks, 0..start) {
         vfs::check_killed()?;
-        read_block(dir, block, &mut buffer)?;
-        let found = dir::find(&buffer, &sb.data().disk, disk_ino(dir)?, name)
-            .map_err(|found| error::corrupt(sb, &found))?;
+        let buffer = read_block(dir, block)?;
+        let found = ext2::dir::find(&buffer, &dir.sb().data().disk, disk_ino(dir)?, name)
+            .map_err(|found| error::corrupt(dir.sb(), &found))?;
         if let Some(entry) = found {
-            return Ok(Some(entry.ino));
+            hint.store(block, Relaxed);
+            return Ok(Some(Entry {
+                buffer,
+                block,
+                offset: entry.offset,
+                ino: entry.ino,
+            }));
         }
     }
     Ok(None)
 }
 
-/// Returns room for a block of the directory.
-pub(super) fn block_buffer(dir: &Inode) -> Result<KVec<u8>> {
-    Ok(KVec::from_elem(0, 1 << dir.sb().block_bits(), GFP_KERNEL)?)
-}
-
-/// Copies block `block` of the directory.
+/// Returns the entry of a name of `inode`.
 ///
 /// # Errors
 ///
-/// [`EUCLEAN`] if it is a hole, which no directory has.
-pub(super) fn read_block(dir: &Inode, block: u64, buffer: &mut [u8]) -> Result {
-    let block = u32::try_from(block).map(FileBlock).map_err(|_| EFBIG)?;
-    let Some(first) = tree::run(dir, block, 1)?.first else {
-        return Err(error::corrupt_in(dir, &Corrupt::Hole(block)));
-    };
-    dir.sb().bread(u64::from(first.get()))?.copy_to(0, buffer)
-}
-
-/// Returns the directory's number, as the disk counts.
-fn disk_ino(dir: &Inode) -> Result<Ino> {
-    u32::try_from(dir.ino()).map(Ino).map_err(|_| EINVAL)
-}
-
-/// Returns an offset as the VFS takes it.
-fn position(offset: u64) -> Result<i64> {
-    i64::try_from(offset).map_err(|_| EFBIG)
-}
-
-/// Returns what `getdents` says of an entry.
-fn file_type(kind: Option<Kind>) -> FileType {
-    match kind {
-        None => FileType::UNKNOWN,
-        Some(Kind::Regular) => FileType::REGULAR,
-        Some(Kind::Directory) => FileType::DIRECTORY,
-        Some(Kind::CharDevice) => FileType::CHAR_DEVICE,
-        Some(Kind::BlockDevice) => FileType::BLOCK_DEVICE,
-        Some(Kind::Fifo) => FileType::FIFO,
-        Some(Kind::Socket) => FileType::SOCKET,
-        Some(Kind::Symlink) => FileType::SYMLINK,
+/// [`ENOENT`] if there is none of that name, or it names something else; those of [`find`].
+pub(super) fn find_of(dir: &Inode, dentry: &Dentry, inode: &Inode) -> Result<Entry> {
+    match find(dir, dentry.name())? {
+        Some(entry) if u64::from(entry.ino.get()) == inode.ino() => Ok(entry),
+        _ => Err(ENOENT),
     }
+}
+
+/// Says whether a directory has no entries but `.` and `..`.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(super) fn is_empty(dir: &Inode) -> Result<bool> {
+    let mut copy = block_buffer(dir)?;
+    for block in 0..blocks(dir)? {
+        vfs::check_killed()?;
+        read_block(dir, block)?.copy_to(0, &mut copy)?;
+        let empty = ext2::dir::is_empty(&copy, &dir.sb().data().disk, disk_ino(dir)?)
+            .map_err(|found| error::corrupt(dir.sb(), &found))?;
+        if !empty {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+impl ext2::dir::Block for BufferHead {
+    fn size(&self) -> usize {
+        self.size()
+    }
+
+    fn word(&self, offset: usize) -> Option<[u8; 4]> {
+        // It is either within the block or not.
+        self.le32(offset).ok().map(u32::to_le_bytes)
+    }
+
+    fn has(&self, offset: usize, name: &[u8]) -> bool {
+        self.has(offset, name)
+    }
+}
+
+/// Returns the number of blocks of a directory.
+fn blocks(dir: &Inode) -> Result<u32> {
+    u32::try_from(dir.size() >> dir.sb().block_bits()).map_err(|_| EFBIG)
+}
+
+/// Returns room for a block.
+pub(super) fn block_buffer(inode: &Inode) -> Result<KVec<u8>> {
+    Ok(KVec::from_elem(
+        0,
+        1 << inode.sb().block_bits(),
+        GFP_KERNEL,
+    )?)
+}
+
+/// Returns the buffer of block `block` of a directory, or of a symbolic link.
+///
+/// # Errors
+///
+/// [`EUCLEAN`] if it is a hole, which no directory has; [`EIO`].
+pub(super) fn read_block(inode: &Inode, block: u32) -> Result<BufferHead> {
+    let block = FileBlock(block);
+    let Some(first) = tree::run(inode, block, 1)?.first else {
+        return Err(error::corrupt_in(inode, &Corrupt::Hole(block)));
+    };
+    inode.sb().bread(u64::from(first.get()))
+}
+
+/// Returns an inode's number, as the disk counts.
+pub(super) fn disk_ino(inode: &Inode) -> Result<Ino> {
+    u32::try_from(inode.ino()).map(Ino).map_err(|_| EINVAL)
 }

@@ -86,7 +86,7 @@ fn is_steered_index(tokens: &[Token], at: usize) -> bool {
     let before = text(tokens, at.checked_sub(1));
     let keyword = matches!(
         before,
-        "let" | "ref" | "mut" | "in" | "return" | "const" | "dyn" | "as" | "else" | "match"
+        "let" | "ref" | "mut" | "in" | "for" | "return" | "const" | "dyn" | "as" | "else" | "match"
     );
     let indexed = before == ")"
         || before == "]"
@@ -148,6 +148,7 @@ mod tests {
     fn an_index_from_outside_needs_its_proof() {
         assert_eq!(complaints("fn f() { a[i]; }"), 1);
         assert_eq!(complaints("fn f() { a[..len]; }"), 1);
+        assert_eq!(complaints("impl Trait for [u8] {}"), 0);
         assert_eq!(complaints("fn f() { a[0]; a[..4]; a[SIZE..]; }"), 0);
         assert_eq!(
             complaints("fn f() {\n    // BOUNDS: `i` is below 8.\n    a[i];\n}"),

@@ -131,6 +131,11 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
+    /// Returns what was checked.
+    pub(crate) fn into_parts(self) -> (SuperBlock, Vec<GroupDesc>) {
+        (self.sb, self.groups)
+    }
+
     /// Features because of which it would only be mounted read-only.
     pub fn read_only_features(&self) -> Option<String> {
         self.sb.read_only_features().map(|names| names.to_string())

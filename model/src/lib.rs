@@ -13,6 +13,7 @@ mod ext2;
 pub mod bad_images;
 pub mod exercise;
 pub mod image;
+pub mod volume;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "the file system uses more of it than the model")]

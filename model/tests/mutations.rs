@@ -145,7 +145,10 @@ fn apply(base: &Base, changes: &[Change]) -> Vec<u8> {
 /// and not, and with more and with less room behind the names.
 fn block_of_directory() -> Vec<u8> {
     let entry = |n: u8| {
-        let (ino, name_len) = if n % 5 == 0 { (0, 0) } else { (n, 1 + n % 17) };
+        let (ino, name_len) = match n % 5 {
+            0 => (0, 0),
+            _ => (n, 1 + n % 17),
+        };
         let mut entry = vec![0; 32];
         entry[..4].copy_from_slice(&u32::from(ino).to_le_bytes());
         entry[4..8].copy_from_slice(&[32, 0, name_len, 1 + n % 7]);

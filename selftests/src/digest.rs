@@ -6,7 +6,7 @@ use std::fs;
 use std::fs::File;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -15,37 +15,64 @@ use anyhow::Result;
 use sha2::Digest as _;
 use sha2::Sha256;
 
-/// Writes `sha256  relative/path  size  mode` of every regular file under `dir`, sorted by path.
-pub fn digest(dir: &Path, out: &mut impl Write) -> Result<()> {
-    let mut files = Vec::new();
-    collect(dir, &mut files)?;
-    files.sort();
-    for path in files {
-        let relative = path.strip_prefix(dir).unwrap_or(&path);
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// `sha256  relative/path  size  mode` of every regular file.
+    Files,
+    /// Of everything: type, permissions, owner, link count, device, size, times of access and
+    /// modification, path, and the sum or the text of a link.
+    Everything,
+}
+
+/// Writes a line for each of the files under `dir`, sorted by path.
+pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
+    let mut paths = Vec::new();
+    collect(dir, &mut paths)?;
+    paths.sort();
+    for path in paths {
+        let relative = path.strip_prefix(dir).unwrap_or(&path).display();
         let describe = || format!("reading {}", path.display());
         let meta = fs::symlink_metadata(&path).with_context(describe)?;
-        let mode = meta.permissions().mode() & 0o7777;
-        let sum = sum(&path).with_context(describe)?;
-        writeln!(
-            out,
-            "{sum}  {}  {}  {mode:04o}",
-            relative.display(),
-            meta.len()
-        )?;
+        let kind = meta.file_type();
+        if detail == Detail::Everything {
+            let content = if kind.is_file() {
+                sum(&path).with_context(describe)?
+            } else if kind.is_symlink() {
+                let text = fs::read_link(&path).with_context(describe)?;
+                text.display().to_string()
+            } else {
+                String::new()
+            };
+            writeln!(
+                out,
+                "{:06o} {}:{} {} {} {} {} {} {relative} {content}",
+                meta.mode(),
+                meta.uid(),
+                meta.gid(),
+                meta.nlink(),
+                meta.rdev(),
+                meta.size(),
+                meta.atime(),
+                meta.mtime(),
+            )?;
+        } else if kind.is_file() {
+            let mode = meta.mode() & 0o7777;
+            let sum = sum(&path).with_context(describe)?;
+            writeln!(out, "{sum}  {relative}  {}  {mode:04o}", meta.len())?;
+        }
     }
     Ok(())
 }
 
-fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     let describe = || format!("listing {}", dir.display());
     for entry in fs::read_dir(dir).with_context(describe)? {
         let entry = entry.with_context(describe)?;
-        let kind = entry.file_type().with_context(describe)?;
-        if kind.is_dir() {
-            collect(&entry.path(), files)?;
-        } else if kind.is_file() {
-            files.push(entry.path());
+        if entry.file_type().with_context(describe)?.is_dir() {
+            collect(&entry.path(), paths)?;
         }
+        paths.push(entry.path());
     }
     Ok(())
 }
@@ -70,6 +97,8 @@ fn sum(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn files_are_listed_sorted_with_their_sums() {
@@ -80,11 +109,30 @@ mod tests {
             fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o640)).unwrap();
         }
         let mut out = Vec::new();
-        digest(dir.path(), &mut out).unwrap();
+        digest(dir.path(), Detail::Files, &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  a  0  0640\n\
              ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  b/x  3  0640\n"
+        );
+    }
+
+    #[test]
+    fn everything_is_described_if_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("nowhere", dir.path().join("link")).unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let mut out = Vec::new();
+        digest(dir.path(), Detail::Everything, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines[0].starts_with("120777 ") && lines[0].ends_with(" link nowhere"),
+            "{text}"
+        );
+        assert!(
+            lines[1].starts_with("040") && lines[1].ends_with(" sub "),
+            "{text}"
         );
     }
 }

@@ -14,6 +14,7 @@
 //! | [`file`], [`mapping`], [`aligned`] | the three ways to the same bytes |
 //! | [`device`], [`pages`], [`window`] | truth on disk, state of the cache, races made on purpose |
 //! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
+//! | [`generator`] | the same random steps on several file systems |
 
 pub mod aligned;
 pub mod claims;
@@ -21,6 +22,7 @@ pub mod device;
 pub mod digest;
 pub mod faults;
 pub mod file;
+pub mod generator;
 pub mod judge;
 pub mod ktap;
 pub mod mapping;

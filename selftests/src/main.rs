@@ -12,6 +12,8 @@ use clap::Parser;
 use clap::Subcommand;
 
 use cohfs_selftests::digest;
+use cohfs_selftests::digest::Detail;
+use cohfs_selftests::generator;
 use cohfs_selftests::prepare;
 use cohfs_selftests::registry;
 use cohfs_selftests::registry::Claim;
@@ -62,6 +64,16 @@ enum Verb {
         /// The directory.
         #[arg(long)]
         dir: PathBuf,
+        /// Describes directories, links and devices too, with owners, link counts and times.
+        #[arg(long)]
+        everything: bool,
+    },
+    /// Does random steps on a directory, or the same on several, and compares.
+    ///
+    /// Exit status: 0 all as it must be, 1 not, 2 usage.
+    Generate {
+        #[command(flatten)]
+        settings: generator::Settings,
     },
     /// Runs one claim in this process and writes its outcome as JSON: what `run` starts.
     #[command(name = runner::EXEC, hide = true)]
@@ -111,7 +123,14 @@ fn obey(verb: Verb) -> Result<u8> {
     match verb {
         Verb::List { json, chosen } => list(json, &chosen.claims())?,
         Verb::Prepare { dir, chosen } => prepare::prepare(&dir, &chosen.claims())?,
-        Verb::Digest { dir } => digest::digest(&dir, &mut std::io::stdout().lock())?,
+        Verb::Digest { dir, everything } => {
+            let detail = if everything {
+                Detail::Everything
+            } else {
+                Detail::Files
+            };
+            digest::digest(&dir, detail, &mut std::io::stdout().lock())?;
+        }
         Verb::Run {
             dir,
             timeout,
@@ -120,6 +139,12 @@ fn obey(verb: Verb) -> Result<u8> {
             anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
             let timeout = Duration::from_secs(timeout);
             return Ok(runner::run(&dir, &chosen.claims(), timeout)?.exit_status());
+        }
+        Verb::Generate { settings } => {
+            if let Some(failure) = generator::run(&settings) {
+                println!("{failure}");
+                return Ok(1);
+            }
         }
         Verb::Exec { dir, claim } => {
             let outcome = runner::exec(&dir, claim);

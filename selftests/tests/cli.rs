@@ -156,6 +156,33 @@ fn prepared_files_are_the_same_wherever_they_are_made() {
 }
 
 #[test]
+fn the_generator_makes_the_same_tree_from_the_same_seed() {
+    let generate = |dir: &Path, seed| {
+        claims(&[
+            "generate",
+            "--steps",
+            "80",
+            "--seed",
+            seed,
+            "--dir",
+            path(dir),
+        ])
+    };
+    let dirs = ["7", "7", "8"].map(|seed| (tempfile::tempdir().unwrap(), seed));
+    let trees = dirs.each_ref().map(|(dir, seed)| {
+        let output = generate(dir.path(), seed);
+        assert!(output.status.success(), "{}", stdout(&output));
+        let output = claims(&["digest", "--everything", "--dir", path(dir.path())]);
+        stdout(&output).to_owned()
+    });
+    assert!(trees[0].lines().count() > 5, "{}", trees[0]);
+    assert_eq!(trees[0], trees[1]);
+    assert_ne!(trees[0], trees[2]);
+    let again = generate(dirs[0].0.path(), "7");
+    assert_eq!(again.status.code(), Some(1), "there is a tree already");
+}
+
+#[test]
 fn wrong_usage_is_status_2() {
     for arguments in [
         &["run"][..],

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Does the same random steps in several directories: all must answer the same, and every byte,
+//! name and attribute must be what a model in memory says.
+//!
+//! With one directory it holds a file system against the model; with one on cohfs and one on
+//! stock ext2 it holds the two against each other as well: errors, times, and blocks in use. The
+//! steps depend on the seed alone, so a failure can be had again by its seed.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`step`], [`choose`] | what can be done, and what is done next |
+//! | [`side`], [`data`], [`mount`] | doing it |
+//! | [`model`], [`content`] | what the tree must be then |
+//! | [`observe`] | looking whether it is |
+
+pub mod choose;
+pub mod content;
+pub mod data;
+pub mod model;
+pub mod mount;
+pub mod observe;
+pub mod side;
+pub mod step;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+use rustix::io::Errno;
+
+use choose::Chooser;
+use model::Id;
+use model::Model;
+use observe::Observer;
+use side::Answer;
+use side::Side;
+use step::Step;
+use step::Target;
+
+/// How many earlier steps a failure shows.
+const SHOWN: usize = 12;
+
+/// After how many steps everything is looked at.
+const ROUND: u64 = 500;
+
+/// How large a file may be at the end, in bytes, so that it can be read whole.
+const LARGE: u64 = 4 << 20;
+
+/// What to do.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Settings {
+    /// A directory; repeat it to compare several. It must have no `tree` in it.
+    #[arg(long = "dir", value_name = "DIR", required = true)]
+    dirs: Vec<PathBuf>,
+    /// What the steps depend on.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many steps.
+    #[arg(long, default_value_t = 1000)]
+    steps: u64,
+    /// Fills the disk; at the end everything is removed, and as much must be free as before.
+    #[arg(long, conflicts_with = "budget")]
+    fill: bool,
+    /// How many MiB the files may hold together before they are cut.
+    #[arg(long, default_value_t = 16, value_name = "MIB")]
+    budget: u64,
+    /// The directories are where file systems are mounted that nobody else works on: unmounts and
+    /// mounts them now and then, drops the caches of the machine, and looks at what is free.
+    #[arg(long)]
+    remount: bool,
+    /// Leaves out stores through mappings, which stock ext2 loses when the disk is full.
+    #[arg(long)]
+    no_stores: bool,
+}
+
+/// A run.
+struct Run {
+    chooser: Chooser,
+    model: Model,
+    sides: Vec<Side>,
+    observer: Observer,
+    /// The steps so far, each with the nodes it touched.
+    history: Vec<(Step, BTreeSet<Id>)>,
+}
+
+/// Does the steps and says what went wrong, if anything did: which step, and what led to it.
+pub fn run(settings: &Settings) -> Option<String> {
+    let error = generate(settings).err()?;
+    // For people.
+    Some(format!("{error:#}").replace(&"long".repeat(63), "(long * 63)"))
+}
+
+fn generate(settings: &Settings) -> Result<()> {
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let free = settings.dirs.iter().map(free).collect::<Result<Vec<_>>>()?;
+    let sides = settings
+        .dirs
+        .iter()
+        .map(|dir| Side::new(dir, settings.fill));
+    let budget = if settings.fill {
+        u64::MAX
+    } else {
+        settings.budget << 20
+    };
+    let mut run = Run {
+        chooser: Chooser::new(settings.seed, budget, !settings.no_stores, settings.remount),
+        model: Model::default(),
+        sides: sides.collect::<Result<_>>()?,
+        observer: Observer::new(),
+        history: Vec::new(),
+    };
+    for number in 0..settings.steps {
+        let step = run.chooser.next(&run.model);
+        run.step(&step)
+            .with_context(|| run.story(number, settings.seed))?;
+        if matches!(step, Step::Remount) || number % ROUND == ROUND - 1 {
+            let everything = run.observer.look_at_all(&mut run.model, &mut run.sides);
+            everything.with_context(|| run.story(number, settings.seed))?;
+        }
+    }
+    run.settle(settings.fill).context("at the end")?;
+    for (before, side) in free.iter().zip(&mut run.sides) {
+        side.close();
+        if settings.fill {
+            std::fs::remove_dir_all(side.tree()).context("removing everything")?;
+            let after = self::free(side.path())?;
+            ensure!(
+                *before == after,
+                "{}: {before:?} blocks and inodes were free, {after:?} are",
+                side.path().display()
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Run {
+    /// Does one step on every side and looks at what it did.
+    fn step(&mut self, step: &Step) -> Result<()> {
+        let mut touched = self.touched(step);
+        let answers: Vec<_> = self
+            .sides
+            .iter_mut()
+            .map(|side| side.perform(step))
+            .collect();
+        if *step == Step::Remount {
+            self.model.close_all();
+        }
+        let judged = self.judge(step, &answers);
+        touched.extend(self.touched(step));
+        self.history.push((step.clone(), touched));
+        judged?;
+        let bytes = self.chooser.look_at_bytes();
+        self.observer
+            .look(&mut self.model, &self.sides, step, bytes)?;
+        if *step == Step::Statfs {
+            self.compare_free_space()?;
+        }
+        Ok(())
+    }
+
+    /// Holds the answers against each other and against the model, which takes them then.
+    fn judge(&mut self, step: &Step, answers: &[Result<Answer, Errno>]) -> Result<()> {
+        let (first, others) = answers.split_first().context("there is no directory")?;
+        if others.iter().any(|other| other != first) {
+            let sides = self.sides.iter().map(|side| side.path().display());
+            let lines = sides
+                .zip(answers)
+                .map(|(side, answer)| format!("\n  {side}: {}", tell(answer)));
+            bail!("the answers differ{}", lines.collect::<String>());
+        }
+        let Ok(answer) = first else { return Ok(()) };
+        observe::expect_answer(&self.model, step, &answer.text, &answer.bytes)?;
+        let applied = self.model.apply(step, answer.count);
+        applied.map_err(|why| anyhow::anyhow!("it succeeded, and must not: {why}"))
+    }
+
+    /// Free space and what the files use whose use may vary must be the same together.
+    fn compare_free_space(&self) -> Result<()> {
+        let varies = |id: &Id| self.model.node(*id).blocks_vary;
+        let named = self.model.walk().into_iter().filter(|(_, id)| varies(id));
+        // One name for each file.
+        let mut seen = BTreeSet::new();
+        let named = named.filter(|(_, id)| seen.insert(*id));
+        let mut vary: Vec<_> = named.map(|(path, _)| Target::Path(path)).collect();
+        let mut seen = BTreeSet::new();
+        let nameless = self
+            .model
+            .nameless()
+            .filter(|(_, id)| varies(id) && seen.insert(*id));
+        vary.extend(nameless.map(|(slot, _)| Target::Slot(slot)));
+        let sectors = self.sides.iter().map(|side| side.free_and_used(&vary));
+        let sectors = sectors.collect::<Result<Vec<_>, Errno>>()?;
+        ensure!(
+            sectors.windows(2).all(|pair| pair[0] == pair[1]),
+            "free sectors, and those of {} files that may differ: {sectors:?}",
+            vary.len()
+        );
+        Ok(())
+    }
+
+    /// Ends the run: everything is as it must be, no file is too large to be read whole, and the
+    /// times are such that a digest of the tree is the same for every file system.
+    fn settle(&mut self, fill: bool) -> Result<()> {
+        for slot in 0..model::SLOTS {
+            self.step(&Step::Close { slot })?;
+        }
+        self.observer
+            .look_at_all(&mut self.model, &mut self.sides)?;
+        if fill {
+            return Ok(());
+        }
+        let mut paths = self.model.walk();
+        paths.reverse();
+        for (path, id) in paths {
+            let large = self
+                .model
+                .content(id)
+                .is_some_and(|content| content.size() > LARGE);
+            if large {
+                let target = Target::Path(path.clone());
+                self.step(&Step::Truncate {
+                    target,
+                    size: LARGE,
+                })?;
+            }
+            // Nothing is looked at any more: that would change the time of access.
+            let time = Some(i64::from(id) * 1_000);
+            let path = if path.is_empty() {
+                ".".to_owned()
+            } else {
+                path
+            };
+            let step = Step::Utimens {
+                path,
+                accessed: time,
+                modified: time,
+            };
+            for side in &mut self.sides {
+                side.perform(&step).with_context(|| format!("{step:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn touched(&self, step: &Step) -> BTreeSet<Id> {
+        let paths = step
+            .paths()
+            .into_iter()
+            .filter_map(|path| self.model.find(path));
+        let slot = step.slot().and_then(|slot| self.model.open(slot));
+        paths.chain(slot.map(|open| open.id)).collect()
+    }
+
+    /// What led to the last step: the steps before it, and those that touched the same.
+    fn story(&self, number: u64, seed: u64) -> String {
+        let Some((last, touched)) = self.history.last() else {
+            return String::new();
+        };
+        let related = self.history.iter().enumerate().rev().skip(1);
+        let related = related.filter(|(_, (_, others))| !others.is_disjoint(touched));
+        let mut lines: Vec<_> = related
+            .take(SHOWN)
+            .map(|(number, (step, _))| format!("  {number}: {step:?}"))
+            .collect();
+        lines.reverse();
+        let earlier = lines.join("\n");
+        format!("seed {seed}, step {number}: {last:?}\nbefore it, on the same:\n{earlier}\nthen")
+    }
+}
+
+fn tell(answer: &Result<Answer, Errno>) -> String {
+    match answer {
+        Ok(answer) => format!(
+            "{} {} {} bytes read",
+            answer.count,
+            answer.text,
+            answer.bytes.len()
+        ),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// How many blocks and inodes are free.
+fn free(dir: impl AsRef<std::path::Path>) -> Result<(u64, u64)> {
+    let dir = dir.as_ref();
+    let stat = rustix::fs::statfs(dir).with_context(|| format!("asking {}", dir.display()))?;
+    Ok((stat.f_bfree, stat.f_ffree))
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Unmounts a file system and mounts it again as it was.
+
+use std::ffi::CString;
+use std::path::Path;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+use rustix::mount::UnmountFlags;
+
+/// What is mounted on a directory.
+#[derive(Debug)]
+pub struct Mount {
+    dir: PathBuf,
+    source: PathBuf,
+    kind: String,
+    options: CString,
+}
+
+impl Mount {
+    /// Looks at what is mounted on `dir`; `EINVAL` if nothing is, as `umount(2)` says it.
+    pub fn of(dir: &Path) -> Result<Self, Errno> {
+        let table = std::fs::read_to_string("/proc/self/mounts").map_err(|_| Errno::IO)?;
+        let last = table.lines().rev().find_map(|line| Self::read(line, dir));
+        last.ok_or(Errno::INVAL)
+    }
+
+    /// Reads a line of `/proc/self/mounts`. What it says of `ro`, `rw` and the like is no option
+    /// of the file system.
+    fn read(line: &str, dir: &Path) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (source, at, kind, options) =
+            (words.next()?, words.next()?, words.next()?, words.next()?);
+        let general = ["rw", "relatime"];
+        let options = options
+            .split(',')
+            .filter(|option| !general.contains(option));
+        let options = options.collect::<Vec<_>>().join(",");
+        (Path::new(at) == dir).then(|| Self {
+            dir: dir.to_owned(),
+            source: source.into(),
+            kind: kind.to_owned(),
+            options: CString::new(options).unwrap_or_default(),
+        })
+    }
+
+    /// Unmounts and mounts. What could not be unmounted stays mounted.
+    pub fn again(&self) -> Result<(), Errno> {
+        rustix::mount::unmount(&self.dir, UnmountFlags::empty())?;
+        rustix::mount::mount(
+            &self.source,
+            &self.dir,
+            &*self.kind,
+            MountFlags::empty(),
+            Some(self.options.as_c_str()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_of_the_file_system_are_kept() {
+        let line = "/dev/vda /mnt/a cohfs rw,relatime,coherency=seed 0 0";
+        let mount = Mount::read(line, Path::new("/mnt/a")).unwrap();
+        assert_eq!(mount.source, Path::new("/dev/vda"));
+        assert_eq!(
+            (&*mount.kind, &*mount.options),
+            ("cohfs", c"coherency=seed")
+        );
+        assert!(Mount::read(line, Path::new("/mnt")).is_none());
+    }
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Looks at the tree: it must be what the model says, and the same on every side.
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd as _;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+use rustix::fs::FileType;
+use rustix::fs::OFlags;
+use rustix::fs::Stat;
+use rustix::io::Errno;
+
+use super::content::PAGE;
+use super::data;
+use super::model::Id;
+use super::model::Kind;
+use super::model::Model;
+use super::model::Node;
+use super::side::Side;
+use super::step::Reader;
+use super::step::Step;
+use super::step::Target;
+use super::step::split;
+
+/// How many bytes around a place are looked at, in files that are too large to be read whole.
+const AROUND: u64 = 4 * PAGE;
+
+/// Files up to this size are read whole.
+const WHOLE: u64 = 64 * 1024;
+
+/// What of an inode only changes when somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    device: u64,
+}
+
+/// An observer, which knows when the run began.
+#[derive(Clone, Copy, Debug)]
+pub struct Observer {
+    began: i64,
+}
+
+impl Observer {
+    /// Begins a run.
+    pub fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let began = now.map_or(0, |now| now.as_secs().cast_signed());
+        // The clock that file systems take their time from lags behind by a tick.
+        Self { began: began - 1 }
+    }
+
+    /// Looks at everything that a step may have changed. The attributes that it has set are noted
+    /// in the model, as the first side has them. With `bytes` the files are read as well.
+    pub fn look(&self, model: &mut Model, sides: &[Side], step: &Step, bytes: bool) -> Result<()> {
+        let paths = step.paths();
+        let parents: BTreeSet<_> = paths.iter().map(|path| split(path).0).collect();
+        let slot = step.slot().filter(|slot| model.open(*slot).is_some());
+        let targets = paths.iter().map(|path| Target::Path((*path).to_owned()));
+        let targets: Vec<_> = targets.chain(slot.map(Target::Slot)).collect();
+        for target in &targets {
+            self.attributes(model, sides, target)?;
+            let id = model.target(target);
+            let content = id.and_then(|id| model.content(id));
+            if let Some(content) = content.filter(|_| bytes) {
+                let size = content.size();
+                let (start, end) = match place(step) {
+                    Some((at, len)) if size > WHOLE => {
+                        let start = at.saturating_sub(AROUND) / PAGE * PAGE;
+                        (start, at.saturating_add(len as u64).saturating_add(AROUND))
+                    }
+                    _ => (0, WHOLE),
+                };
+                content_is(model, sides, target, start, end.min(size + 1))?;
+            }
+        }
+        for parent in parents {
+            if model.find(parent).is_some() {
+                self.attributes(model, sides, &Target::Path(parent.to_owned()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the whole tree: every name, and every file wherever it holds bytes.
+    pub fn look_at_all(&self, model: &mut Model, sides: &mut [Side]) -> Result<()> {
+        for (path, id) in model.walk() {
+            let target = Target::Path(path.clone());
+            self.attributes(model, sides, &target)?;
+            if let Some(content) = model.content(id) {
+                let runs = content.runs();
+                let ends = [0, content.size().saturating_sub(1)].map(|at| (at, at + 1));
+                for (start, end) in runs.into_iter().chain(ends) {
+                    content_is(
+                        model,
+                        sides,
+                        &target,
+                        start.saturating_sub(PAGE),
+                        end + PAGE,
+                    )?;
+                }
+            }
+            if model.names(id).is_some() {
+                let step = Step::List {
+                    path,
+                    buffer: 8192,
+                    scratch: Vec::new(),
+                };
+                for side in sides.iter_mut() {
+                    let answer = side.perform(&step);
+                    let answer = answer.with_context(|| format!("{step:?} failed"))?;
+                    expect_answer(model, &step, &answer.text, &answer.bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares what `stat(2)` says of a target, with the model and between the sides.
+    fn attributes(&self, model: &mut Model, sides: &[Side], target: &Target) -> Result<()> {
+        let id = model.target(target);
+        let mut first = None;
+        for side in sides {
+            let seen = match target {
+                Target::Path(path) => side.stat(path),
+                Target::Slot(slot) => side.slot(*slot).and_then(rustix::fs::fstat),
+            };
+            let describe = || format!("{}: {target:?}", side.path().display());
+            let text = match (id, seen) {
+                (None, Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG)) => continue,
+                (None, Ok(_)) => bail!("{} is there, and must not be", describe()),
+                (_, Err(error)) => return Err(error).with_context(describe),
+                (Some(id), Ok(stat)) => {
+                    self.is_as_modelled(model, id, &stat)
+                        .with_context(describe)?;
+                    if let (Kind::Link(text), Target::Path(path)) = (&model.node(id).kind, target) {
+                        let seen = side.text(path).with_context(describe)?;
+                        ensure!(
+                            *text == seen,
+                            "{} leads to {seen}, not to {text}",
+                            describe()
+                        );
+                    }
+                    self.describe(model.node(id), &stat)
+                }
+            };
+            let (place, wanted) = first.get_or_insert((side.path(), text.clone()));
+            ensure!(
+                *wanted == text,
+                "{target:?} differs\n  {}: {wanted}\n  {}: {text}",
+                place.display(),
+                side.path().display()
+            );
+        }
+        Ok(())
+    }
+
+    fn is_as_modelled(&self, model: &mut Model, id: Id, stat: &Stat) -> Result<()> {
+        let seen = Attributes {
+            mode: stat.st_mode,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            device: stat.st_rdev,
+        };
+        let node = model.node_mut(id);
+        let wanted = *node.attributes.get_or_insert(seen);
+        ensure!(wanted == seen, "{seen:?}, and not {wanted:?}");
+        let links = u64::from(node.links);
+        ensure!(
+            stat.st_nlink == links,
+            "{} links, and not {links}",
+            stat.st_nlink
+        );
+        let is = FileType::from_raw_mode(stat.st_mode);
+        let (kind, size) = match &node.kind {
+            Kind::File(content) => (is == FileType::RegularFile, content.size()),
+            Kind::Dir(..) => (is == FileType::Directory, stat.st_size.cast_unsigned()),
+            Kind::Link(text) => (is == FileType::Symlink, text.len() as u64),
+            Kind::Special => (true, 0),
+        };
+        ensure!(kind, "{is:?} is what it is not");
+        let seen = stat.st_size.cast_unsigned();
+        ensure!(seen == size, "{seen} bytes, and not {size}");
+        Ok(())
+    }
+
+    /// What of an inode must be the same on every side, whatever the model knows of it. Of times
+    /// that were not set on purpose it counts that they are of this run.
+    fn describe(&self, node: &Node, stat: &Stat) -> String {
+        let time = |seconds: i64, nanoseconds: u64| {
+            if (self.began..self.began + 86_400).contains(&seconds) {
+                "now".to_owned()
+            } else {
+                format!("{seconds}.{nanoseconds:09}")
+            }
+        };
+        let blocks = match node.blocks_vary {
+            true => "some".to_owned(),
+            false => stat.st_blocks.to_string(),
+        };
+        format!(
+            "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {} {} {}",
+            stat.st_mode,
+            stat.st_uid,
+            stat.st_gid,
+            stat.st_rdev,
+            stat.st_nlink,
+            stat.st_size,
+            time(stat.st_atime, stat.st_atime_nsec),
+            time(stat.st_mtime, stat.st_mtime_nsec),
+            time(stat.st_ctime, stat.st_ctime_nsec),
+        )
+    }
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Holds what a step gave against the model, which it has not changed yet.
+pub fn expect_answer(model: &Model, step: &Step, text: &str, bytes: &[u8]) -> Result<()> {
+    match step {
+        Step::Read {
+            target, at, len, ..
+        } => {
+            let content = model.target(target).and_then(|id| model.content(id));
+            let content = content.context("what was read is no file")?;
+            same(*at, &content.read(*at, *len), bytes)
+        }
+        Step::List { path, .. } => {
+            let names = model.find(path).and_then(|id| model.names(id));
+            let names = names.context("what was listed is no directory")?;
+            let kind = |id: &Id| match &model.node(*id).kind {
+                Kind::File(_) => FileType::RegularFile,
+                Kind::Dir(..) => FileType::Directory,
+                Kind::Link(_) => FileType::Symlink,
+                Kind::Special => {
+                    let mode = model.node(*id).attributes.map_or(0, |seen| seen.mode);
+                    FileType::from_raw_mode(mode)
+                }
+            };
+            let lines = names
+                .iter()
+                .map(|(name, id)| format!("{name}:{:?}", kind(id)));
+            let dots = [".", ".."].map(|name| format!("{name}:{:?}", FileType::Directory));
+            let mut lines: Vec<_> = lines.chain(dots).collect();
+            lines.sort();
+            let found: Vec<_> = text.lines().collect();
+            if let Some(line) = lines.iter().find(|line| !found.contains(&line.as_str())) {
+                bail!("{line} is not listed in {path:?}");
+            }
+            ensure!(
+                lines.len() == found.len(),
+                "{} names are listed in {path:?} instead of {}: {found:?}",
+                found.len(),
+                lines.len()
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a range of a file, in bytes, on every side and compares it with the model.
+fn content_is(model: &Model, sides: &[Side], target: &Target, start: u64, end: u64) -> Result<()> {
+    let content = model.target(target).and_then(|id| model.content(id));
+    let content = content.context("what is to be read is no file")?;
+    // Whole pages, because the file may be open for direct I/O.
+    let start = start / PAGE * PAGE;
+    let len = usize::try_from(end.next_multiple_of(PAGE).saturating_sub(start))?;
+    let wanted = content.read(start, len);
+    for side in sides {
+        let describe = || format!("{}: {target:?}", side.path().display());
+        let read = match target {
+            Target::Path(path) => side
+                .open(path, OFlags::RDONLY, 0)
+                .and_then(|file| data::read(file.as_fd(), Reader::Pread, start, len)),
+            Target::Slot(slot) => side
+                .slot(*slot)
+                .and_then(|file| data::read(file, Reader::Pread, start, len)),
+        };
+        same(start, &wanted, &read.with_context(describe)?).with_context(describe)?;
+    }
+    Ok(())
+}
+
+fn same(start: u64, wanted: &[u8], read: &[u8]) -> Result<()> {
+    let different = wanted
+        .iter()
+        .zip(read)
+        .position(|(wanted, read)| wanted != read);
+    if let Some(first) = different {
+        let last = wanted
+            .iter()
+            .zip(read)
+            .rposition(|(wanted, read)| wanted != read);
+        let (wanted, found) = (&wanted[first..], &read[first..]);
+        bail!(
+            "bytes {} to {} differ: {:02x?}, and not {:02x?}",
+            start + first as u64,
+            start + last.unwrap_or(first) as u64,
+            &found[..found.len().min(16)],
+            &wanted[..wanted.len().min(16)]
+        );
+    }
+    ensure!(
+        wanted.len() == read.len(),
+        "{} bytes at {start}, and not {}",
+        read.len(),
+        wanted.len()
+    );
+    Ok(())
+}
+
+/// Where in a file a step was, in bytes.
+fn place(step: &Step) -> Option<(u64, usize)> {
+    match step {
+        Step::Write { at, len, .. } | Step::Read { at, len, .. } | Step::Copy { at, len, .. } => {
+            Some((*at, *len))
+        }
+        Step::Truncate { size, .. } => Some((*size, 0)),
+        _ => None,
+    }
+}

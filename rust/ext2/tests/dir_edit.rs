@@ -59,7 +59,9 @@ fn an_entry_goes_where_stock_ext2_puts_it() {
     assert_eq!(add(&mut block, &sb, b"second"), Some(40));
     assert_eq!(add(&mut block, &sb, b"third"), Some(56));
     dir::remove(&mut block, &sb, DIR, 40).expect("it is there");
-    // Its place belongs to the first now, which leaves just as much.
+    // Its place belongs to the first now, which leaves just as much. Its name stays behind.
+    assert_eq!(block[24 + 4..][..2], [32, 0]);
+    assert_eq!(block[40..][..14], *b"\0\0\0\0\x10\0\x06\x01second");
     assert_eq!(add(&mut block, &sb, b"four"), Some(40));
     assert_eq!(
         names(&block, &sb).split_off(2),

@@ -1,120 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module's functions do to an image is what `e2fsck` expects, and what was asked.
+//! What the module's functions do to an image is what `e2fsck` expects, and what was asked: random
+//! changes.
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "common/tree.rs"]
+mod tree;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::mem;
-
-use cohfs_model::image::{Extent, Image};
+use cohfs_model::image::Image;
 use cohfs_model::volume::{Failure, Volume};
-use common::{have_e2fsprogs, mke2fs, stdout, tool, Made};
-
-const ROOT: u32 = 2;
-const DIR: u16 = 0o040755;
-const FILE: u16 = 0o100644;
-/// Flag of a directory with a hash tree.
-const INDEX: u32 = 0x1000;
-/// Name of a file that takes up room.
-const FILLER: &str = "full";
-const OTHER: [u16; 3] = [0o120777, 0o010600, 0o140600];
-
-/// Ways to make an image.
-const FORMATS: [&[&str]; 6] = [
-    &["-t", "ext2", "-b", "1024", "-I", "128"],
-    &["-t", "ext2", "-b", "1024", "-I", "256", "-g", "1024"],
-    &["-O", "none", "-b", "1024", "-I", "128"],
-    &["-t", "ext2", "-b", "2048", "-O", "^filetype", "-g", "512"],
-    &["-t", "ext2", "-b", "4096"],
-    &[
-        "-t",
-        "ext2",
-        "-b",
-        "1024",
-        "-O",
-        "meta_bg,^resize_inode",
-        "-g",
-        "256",
-    ],
-];
-
-/// Numbers that look random and are the same each time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005) + 1;
-        usize::try_from(self.0 >> 33).expect("64 bits") % bound
-    }
-
-    fn of<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
-
-/// What a file should have in it: for each block that is no hole, the byte that fills it.
-type Blocks = BTreeMap<u32, u8>;
-
-/// What should be in an image. The root is the empty path.
-#[derive(Default)]
-struct Tree {
-    /// Inode of each path, without a slash in front.
-    paths: BTreeMap<String, u32>,
-    dirs: BTreeMap<String, u32>,
-    data: BTreeMap<u32, Blocks>,
-}
-
-impl Tree {
-    fn new() -> Self {
-        Self {
-            dirs: BTreeMap::from([(String::new(), ROOT)]),
-            ..Self::default()
-        }
-    }
-
-    /// Some directory: its path with a slash behind, if it has a name, and its inode.
-    fn dir(&self, random: &mut Random) -> (String, u32) {
-        let (path, ino) = self
-            .dirs
-            .iter()
-            .nth(random.below(self.dirs.len()))
-            .expect("the root");
-        let slash = if path.is_empty() { "" } else { "/" };
-        (format!("{path}{slash}"), *ino)
-    }
-
-    /// Some name of a file or a directory, if there is one.
-    fn name(&self, random: &mut Random) -> Option<String> {
-        // The one of `fill` stays.
-        let names = self.paths.keys().filter(|path| *path != FILLER);
-        let nth = random.below(names.clone().count().max(1));
-        let mut names = names.skip(nth);
-        names.next().cloned()
-    }
-
-    /// Splits a path into the inode of its directory, and the name.
-    fn split<'a>(&self, path: &'a str) -> (u32, &'a [u8]) {
-        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-        (self.dirs[dir], name.as_bytes())
-    }
-
-    fn has_names_below(&self, dir: &str) -> bool {
-        let below = format!("{dir}/");
-        self.paths.keys().any(|path| path.starts_with(&below))
-    }
-
-    /// Forgets a path.
-    fn remove(&mut self, path: &str) {
-        let ino = self.paths.remove(path).expect("it is there");
-        self.dirs.remove(path);
-        if !self.paths.values().any(|other| *other == ino) {
-            self.data.remove(&ino);
-        }
-    }
-}
+use common::{have_e2fsprogs, mke2fs};
+use tree::{check, compare, open, Blocks, Random, Tree, DIR, FILE, FILLER, FORMATS, OTHER, ROOT};
 
 /// A block around a place where another level of pointers begins.
 fn some_block(random: &mut Random, block_size: u32) -> u32 {
@@ -234,43 +131,6 @@ fn rename(tree: &mut Tree, old: &str, new: String) {
     tree.paths.insert(new, ino);
 }
 
-/// Compares an image with what should be in it.
-fn compare(bytes: &[u8], tree: &Tree, what: &str) {
-    let image = Image::open(bytes).expect("it still is one");
-    let survey = image.survey();
-    assert_eq!(survey.faults, [], "{what}");
-    let found = survey.files.iter().map(|(path, stat)| {
-        let path = String::from_utf8(path.clone()).expect("as it was made");
-        (path, stat.ino)
-    });
-    let mut found: BTreeMap<String, u32> = found.collect();
-    assert!(found.remove("lost+found").is_some() && found.remove("") == Some(ROOT));
-    assert_eq!(found, tree.paths, "{what}");
-    for (ino, data) in &tree.data {
-        let extents = image.extents(*ino).expect("good");
-        let blocks = extents.iter().flat_map(|extent| {
-            let Extent {
-                file_block,
-                disk_block,
-                len,
-            } = *extent;
-            (0..len).map(move |n| (file_block + n, disk_block + n))
-        });
-        let read = blocks.map(|(file_block, disk_block)| {
-            let bytes = image.block(disk_block).expect("good");
-            assert!(bytes.iter().all(|byte| *byte == bytes[0]), "{what}");
-            (file_block, bytes[0])
-        });
-        assert_eq!(read.collect::<Blocks>(), *data, "{what}, inode {ino}");
-    }
-}
-
-/// Lets `e2fsck` look; it says yes to nothing.
-fn check(made: &Made, bytes: &[u8]) {
-    fs::write(made.path(), bytes).expect("room");
-    stdout(tool("e2fsck").arg("-fn").arg(made.path()));
-}
-
 /// Does `steps` random things with an image that has `free` blocks left.
 ///
 /// Returns how often each thing was done.
@@ -294,10 +154,6 @@ fn change(format: &[&str], seed: u64, steps: usize, free: Option<u32>) -> [[usiz
     compare(&bytes, &tree, &what);
     check(&made, &bytes);
     counts
-}
-
-fn open(made: &mut Made) -> Volume {
-    Volume::open(mem::take(&mut made.bytes), 1_700_000_000).expect("a good image")
 }
 
 /// Makes a file that leaves so many blocks.
@@ -342,55 +198,4 @@ fn a_full_image_that_was_changed_is_clean() {
     expect_all(counts.map(|[_, done]| done));
     let refused = counts.map(|[refused, _]| refused.iter().sum::<usize>());
     assert!(refused.iter().sum::<usize>() > 50, "{refused:?}");
-}
-
-#[test]
-fn a_directory_that_grew_and_lost_its_hash_tree_is_clean() {
-    if !have_e2fsprogs() {
-        return;
-    }
-    for format in [FORMATS[0], FORMATS[3]] {
-        let mut made = mke2fs(format, None);
-        let mut volume = open(&mut made);
-        let mut tree = Tree::new();
-        let dir = volume.create(ROOT, b"dir", DIR).expect("room");
-        let file = volume.create(dir, b"file", FILE).expect("room");
-        tree.paths
-            .extend([("dir".into(), dir), ("dir/file".into(), file)]);
-        let names = (0..1000).map(|n| format!("{n}{}", "n".repeat(n % 252)));
-        let names: Vec<String> = names.collect();
-        for name in &names {
-            volume.link(dir, name.as_bytes(), file).expect("room");
-            tree.paths.insert(format!("dir/{name}"), file);
-        }
-        let bytes = volume.into_bytes();
-        compare(&bytes, &tree, "all names");
-        check(&made, &bytes);
-        // Directories are put in order, and given a hash tree.
-        let output = tool("e2fsck").arg("-fyD").arg(made.path()).output();
-        let status = output.expect("it starts").status.code();
-        // Nothing was wrong, or something was put right.
-        assert!(matches!(status, Some(0 | 1)), "{status:?}");
-        made.reload();
-        let flags = |bytes: &[u8]| {
-            let image = Image::open(bytes).expect("a good image");
-            image.stat(dir).expect("a good inode").flags
-        };
-        assert_eq!(flags(&made.bytes) & INDEX, INDEX);
-
-        let mut volume = open(&mut made);
-        for name in names.iter().step_by(3) {
-            volume.unlink(dir, name.as_bytes()).expect("it is there");
-            tree.paths.remove(&format!("dir/{name}"));
-        }
-        for n in 0..200 {
-            let name = format!("new {n}{}", "m".repeat(n));
-            volume.link(dir, name.as_bytes(), file).expect("room");
-            tree.paths.insert(format!("dir/{name}"), file);
-        }
-        let bytes = volume.into_bytes();
-        assert_eq!(flags(&bytes) & INDEX, 0);
-        compare(&bytes, &tree, "names removed and added");
-        check(&made, &bytes);
-    }
 }

@@ -79,6 +79,8 @@ pub(crate) enum Corrupt {
         /// The inode.
         ino: Ino,
     },
+    /// A block that is not one of extended attributes, or that nobody is said to use.
+    Xattr(DiskBlock),
     /// A directory entry.
     Dir {
         /// The directory.
@@ -179,6 +181,9 @@ impl fmt::Display for Corrupt {
             Self::Inode { ino, fault } => write!(f, "inode {ino}: {fault}"),
             Self::BeyondMap(block) => {
                 write!(f, "file block {block} is beyond what an inode can map")
+            }
+            Self::Xattr(block) => {
+                write!(f, "block {block}: no extended attributes that are in use")
             }
             Self::Hole(block) => write!(f, "file block {block} is a hole in a directory"),
             Self::Block { block, fault } => write!(f, "block {block} cannot hold data: {fault}"),

@@ -43,6 +43,7 @@ mod state;
 mod super_block;
 #[cfg(test)]
 mod tests;
+pub(crate) mod xattr;
 
 pub(crate) use self::{
     cut::{

@@ -141,6 +141,21 @@ pub(crate) struct RawInode {
 
 const _: () = assert!(size_of::<RawInode>() == 128);
 
+/// What a block of extended attributes begins with.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct RawXattrHeader {
+    pub(crate) magic: U32,
+    /// Number of inodes that use the block.
+    pub(crate) refcount: U32,
+    /// Number of blocks: one.
+    pub(crate) blocks: U32,
+    pub(crate) hash: U32,
+    pub(crate) reserved: [U32; 4],
+}
+
+const _: () = assert!(size_of::<RawXattrHeader>() == 32);
+
 /// The head of a directory entry; the name follows.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -23,6 +23,7 @@ use super::{
         self,
         Tree, //
     },
+    xattr,
     Cohfs,
     Inode,
     SuperBlock, //
@@ -223,6 +224,12 @@ pub(super) fn delete(inode: &Inode) {
     if inode.data().has_tree() {
         inode.set_size(0);
         tree::clear(inode);
+    }
+    if let Err(error) = xattr::delete_inode(inode) {
+        inode.sb().err(format_args!(
+            "inode {}: cannot free its extended attributes: {error:?}; run e2fsck",
+            inode.ino()
+        ));
     }
     let now = u32::try_from(real_seconds()).unwrap_or(u32::MAX);
     if let Err(error) = store(inode, now) {

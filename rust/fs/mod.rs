@@ -29,6 +29,7 @@ mod state;
 mod super_block;
 mod symlink;
 mod tree;
+mod xattr;
 
 use crate::vfs::{
     self,

@@ -99,6 +99,7 @@ impl mount::Operations for Cohfs {
                 space <- Space::new(groups),
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(context.applied_to(Options::default())),
+                xattr_users <- new_mutex!(()),
                 _counters_file: debugfs::File::new(c"counters", &dir, counters.clone()),
                 _debugfs: dir,
                 counters,

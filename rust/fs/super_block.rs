@@ -59,6 +59,9 @@ pub(crate) struct Super {
     /// Changed by a remount.
     #[pin]
     pub(super) options: Mutex<Options>,
+    /// Held while the users of a block of extended attributes are counted.
+    #[pin]
+    pub(super) xattr_users: Mutex<()>,
     pub(super) counters: Arc<Counters>,
     /// Goes before the directory that it is in.
     pub(super) _counters_file: debugfs::File<Counters>,

@@ -3,6 +3,7 @@
 //! Names, as `rust/fs/namei.rs`.
 
 use super::{Failure, Volume};
+use crate::ext2::xattr::{self, Release};
 use crate::ext2::{dir, flag, DiskBlock, FileBlock, Ino, Inode, Kind};
 
 /// Where an entry of a directory is, and what it names.
@@ -128,8 +129,14 @@ impl Volume {
 
     /// Frees an inode and its blocks.
     fn erase(&mut self, ino: Ino, is_dir: bool) -> Result<(), Failure> {
-        // What has its pointers used for something else has no sectors.
         let mut inode = self.inode(ino)?;
+        if inode.file_acl.get() != 0 {
+            self.release_attributes(inode.file_acl)?;
+            inode.file_acl = DiskBlock(0);
+            inode.sectors -= self.sectors_per_block();
+            self.store_inode(ino, &inode)?;
+        }
+        // What has its pointers used for something else has no sectors now.
         inode.kind = Kind::Regular;
         if inode.sectors > 0 {
             self.store_inode(ino, &inode)?;
@@ -139,6 +146,14 @@ impl Volume {
         (inode.size, inode.links, inode.dtime) = (0, 0, self.now);
         self.store_inode(ino, &inode)?;
         self.free_inode(ino, is_dir)
+    }
+
+    /// Takes a user from a block of extended attributes.
+    fn release_attributes(&mut self, block: DiskBlock) -> Result<(), Failure> {
+        match xattr::release(self.block_mut(block)?, block)? {
+            Release::Kept => Ok(()),
+            Release::Unused => self.free_block(block),
+        }
     }
 
     /// Makes an inode a directory with a first block.

@@ -10,6 +10,7 @@ mod inode;
 mod orlov;
 mod path;
 mod super_block;
+mod xattr;
 
 use super::{
     raw::RawSuper,

@@ -40,7 +40,6 @@ unsafe impl Send for BufferHead {}
 // SAFETY: As above.
 unsafe impl Sync for BufferHead {}
 
-#[allow(dead_code, reason = "the block tree will call it")]
 impl BufferHead {
     /// Reads one block of the file system's size.
     ///

@@ -35,7 +35,6 @@ unsafe impl<T: FileSystem> Send for AnySuperBlock<T> {}
 // SAFETY: As above.
 unsafe impl<T: FileSystem> Sync for AnySuperBlock<T> {}
 
-#[allow(dead_code, reason = "the block tree will call it")]
 impl<T: FileSystem> AnySuperBlock<T> {
     /// Returns the C super block.
     pub(super) fn as_raw(&self) -> *mut bindings::super_block {

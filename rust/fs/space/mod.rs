@@ -30,12 +30,6 @@
 //! C counterparts: [`fs/ext2/balloc.c`](srctree/fs/ext2/balloc.c),
 //! [`fs/ext2/ialloc.c`](srctree/fs/ext2/ialloc.c)
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the block tree and names will call it"
-)]
-
 mod bits;
 mod blocks;
 mod group;
@@ -137,11 +131,6 @@ impl Space {
         let count = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         // OVERFLOW: As just said.
         (0..=count).map(move |n| (start + n) % count)
-    }
-
-    /// Returns a count of a group; none of one that does not exist.
-    fn count(&self, group: u32, which: GroupCount) -> u16 {
-        self.group(group).map_or(0, |group| group.count(which))
     }
 }
 

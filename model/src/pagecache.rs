@@ -18,6 +18,7 @@ mod fault;
 mod folio;
 mod ghost;
 mod host;
+mod in_flight;
 mod mapping;
 mod others;
 #[allow(dead_code, reason = "the file system uses more of it than the model")]
@@ -30,7 +31,8 @@ mod writeback;
 
 pub(crate) use self::folio::{Busy, FolioRef, Removal};
 pub(crate) use self::ghost::{Verdict, Verdicts};
-pub(crate) use self::host::{Host, InodeLockGuard};
+pub(crate) use self::host::{Host, InodeLockGuard, InvalidateGuard};
+pub(crate) use self::in_flight::{Claim, Entry, InFlight, Purpose};
 pub(crate) use self::mapping::{cells, AddressSpace};
 pub(crate) use self::range::{ByteRange, PageRange};
 pub(crate) use self::setup::{Breakage, Cached, Setup};

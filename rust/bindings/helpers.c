@@ -3,7 +3,14 @@
  * Inline functions and macros of the kernel that Rust cannot call: one line each, no
  * logic, sorted by name.
  */
+#include <linux/interval_tree_generic.h>
 #include "helpers.h"
+
+/* The kernel has these with CONFIG_INTERVAL_TREE only, which nobody can ask for. */
+#define COHFS_FIRST(node) ((node)->start)
+#define COHFS_LAST(node) ((node)->last)
+INTERVAL_TREE_DEFINE(struct interval_tree_node, rb, unsigned long, __subtree_last,
+		     COHFS_FIRST, COHFS_LAST,, cohfs_interval_tree)
 
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp)
 {
@@ -310,6 +317,16 @@ void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap
 	iomap_bio_readahead(rac, ops);
 }
 
+bool cohfs_iov_iter_extract_will_pin(const struct iov_iter *iter)
+{
+	return iov_iter_extract_will_pin(iter);
+}
+
+void cohfs_iov_iter_truncate(struct iov_iter *iter, u64 count)
+{
+	iov_iter_truncate(iter, count);
+}
+
 bool cohfs_is_dirsync(const struct inode *inode)
 {
 	return IS_DIRSYNC(inode);
@@ -428,6 +445,16 @@ s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc)
 bool cohfs_printk_ratelimit(void)
 {
 	return printk_ratelimit();
+}
+
+size_t cohfs_readahead_length(struct readahead_control *rac)
+{
+	return readahead_length(rac);
+}
+
+loff_t cohfs_readahead_pos(struct readahead_control *rac)
+{
+	return readahead_pos(rac);
 }
 
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block)

@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/interval_tree.h>
 #include <linux/iomap.h>
 #include <linux/kdev_t.h>
 #include <linux/mm.h>
@@ -79,8 +80,15 @@ bool cohfs_inode_trylock(struct inode *inode);
 bool cohfs_inode_trylock_shared(struct inode *inode);
 void cohfs_inode_unlock(struct inode *inode);
 void cohfs_inode_unlock_shared(struct inode *inode);
+void cohfs_interval_tree_insert(struct interval_tree_node *node, struct rb_root_cached *root);
+struct interval_tree_node *cohfs_interval_tree_iter_first(struct rb_root_cached *root, unsigned long start, unsigned long last);
+struct interval_tree_node *cohfs_interval_tree_iter_next(struct interval_tree_node *node, unsigned long start, unsigned long last);
+void cohfs_interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached *root);
+struct interval_tree_node *cohfs_interval_tree_subtree_search(struct interval_tree_node *node, unsigned long start, unsigned long last);
 void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops);
 void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops);
+bool cohfs_iov_iter_extract_will_pin(const struct iov_iter *iter);
+void cohfs_iov_iter_truncate(struct iov_iter *iter, u64 count);
 bool cohfs_is_dirsync(const struct inode *inode);
 bool cohfs_is_sync_kiocb(struct kiocb *iocb);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
@@ -105,6 +113,8 @@ s64 cohfs_percpu_counter_read_positive(struct percpu_counter *fbc);
 void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
 bool cohfs_printk_ratelimit(void);
+size_t cohfs_readahead_length(struct readahead_control *rac);
+loff_t cohfs_readahead_pos(struct readahead_control *rac);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
 void cohfs_sb_breadahead(struct super_block *sb, sector_t block);
 void cohfs_sb_end_intwrite(struct super_block *sb);

@@ -9,7 +9,7 @@
 //! many bytes it took.
 
 use super::{
-    invalidate,
+    strict,
     OnBusy,
     Policy,
     Target, //
@@ -42,6 +42,7 @@ pub(crate) fn direct_write(
         Policy::None => transfer(),
         Policy::Seed => seed(target, transfer),
         Policy::Mainline => mainline(target, range, transfer, through_cache),
+        Policy::Strict => strict::direct_write(target, range, transfer, through_cache),
     }
 }
 
@@ -57,7 +58,7 @@ fn seed(target: &Target<'_>, transfer: impl FnOnce() -> Result<usize>) -> Result
     }
     mapping.write_and_wait(ByteRange::ALL)?;
     let result = transfer();
-    if mapping.has_folios() && invalidate(target, PageRange::ALL, OnBusy::Stop).busy > 0 {
+    if mapping.has_folios() && target.invalidate(PageRange::ALL, OnBusy::Stop).busy > 0 {
         target.counters.reported.add(1);
         return Err(EIO);
     }
@@ -75,13 +76,13 @@ fn mainline(
 ) -> Result<usize> {
     let mapping = target.mapping();
     let pages = range.pages();
-    if mapping.write_and_wait(range).is_err() || invalidate(target, pages, OnBusy::GoOn).busy > 0 {
+    if mapping.write_and_wait(range).is_err() || target.invalidate(pages, OnBusy::GoOn).busy > 0 {
         target.counters.through_cache.add(1);
         return write_through_cache(target, range, through_cache);
     }
     let written = transfer()?;
     if let Some(written) = range.first(written) {
-        if mapping.has_folios() && invalidate(target, written.pages(), OnBusy::GoOn).busy > 0 {
+        if mapping.has_folios() && target.invalidate(written.pages(), OnBusy::GoOn).busy > 0 {
             target.counters.left_stale.add(1);
             mapping.warn_stale();
         }

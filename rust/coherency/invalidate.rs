@@ -17,14 +17,36 @@
 
 use super::{
     Counters,
-    Target,
+    Gate,
     Walker, //
 };
 use crate::pagecache::{
+    AddressSpace,
     Busy,
+    InvalidateGuard,
     PageRange,
     Removal, //
 };
+
+/// Proof that nothing is added to the range that is walked over, for as long as it is walked over.
+pub(crate) trait KeepsOut {
+    /// The page cache that is kept as it is.
+    fn mapping(&self) -> &AddressSpace;
+}
+
+/// Keeps new folios out of the whole file.
+impl KeepsOut for InvalidateGuard<'_> {
+    fn mapping(&self) -> &AddressSpace {
+        self.mapping()
+    }
+}
+
+/// Keeps folios of its range from being filled or dirtied; empty ones do no harm.
+impl KeepsOut for Gate<'_> {
+    fn mapping(&self) -> &AddressSpace {
+        self.mapping()
+    }
+}
 
 /// Whether one folio that stays ends the walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +91,25 @@ impl Report {
 ///
 /// # Context
 ///
-/// May sleep. Takes `invalidate_lock`, then each folio lock in turn, under the inode lock.
-pub(crate) fn invalidate(target: &Target<'_>, range: PageRange, on_busy: OnBusy) -> Report {
+/// May sleep. Takes each folio lock in turn, under whatever keeps others out.
+pub(crate) fn invalidate(
+    closed: &impl KeepsOut,
+    walker: Walker,
+    range: PageRange,
+    on_busy: OnBusy,
+    counters: &Counters,
+) -> Report {
     let mut report = Report::default();
-    let guard = target.lock.invalidate_lock();
-    let mapping = guard.mapping();
+    let mapping = closed.mapping();
     let mut sweep = mapping.sweep(range);
     let mut walk = mapping.walk(range);
 
-    target.counters.walks.add(1);
+    counters.walks.add(1);
     while let Some(folios) = walk.next_batch() {
         for folio in folios {
             let index = folio.index();
             sweep.unmap_rest_once(&folio);
-            let removal = match target.walker {
+            let removal = match walker {
                 Walker::Own => {
                     let Some(locked) = folio.lock_in(mapping) else {
                         continue; // Truncated or reclaimed meanwhile: it is gone.
@@ -94,7 +121,7 @@ pub(crate) fn invalidate(target: &Target<'_>, range: PageRange, on_busy: OnBusy)
                     Err(_) => Removal::Busy(Busy::Untold),
                 },
             };
-            report.note(index, removal, target.counters);
+            report.note(index, removal, counters);
             if on_busy == OnBusy::Stop && report.busy > 0 {
                 return report;
             }

@@ -12,14 +12,18 @@
 
 mod counters;
 mod direct_io;
+pub(crate) mod gates;
 mod invalidate;
 mod policy;
+pub(crate) mod strict;
 
 pub(crate) use self::counters::Counters;
 pub(crate) use self::direct_io::direct_write;
+pub(crate) use self::gates::Gate;
 pub(crate) use self::invalidate::{
     invalidate,
-    OnBusy, //
+    OnBusy,
+    Report, //
 };
 pub(crate) use self::policy::{
     Policy,
@@ -28,7 +32,8 @@ pub(crate) use self::policy::{
 
 use crate::pagecache::{
     AddressSpace,
-    InodeLockGuard, //
+    InodeLockGuard,
+    PageRange, //
 };
 
 /// A locked file, and how its mount wants it treated.
@@ -48,5 +53,16 @@ impl<'a> Target<'a> {
     /// Returns the page cache of the file.
     fn mapping(&self) -> &'a AddressSpace {
         self.lock.mapping()
+    }
+
+    /// Removes `range` from the page cache, see [`invalidate()`], and keeps new folios out of
+    /// the file meanwhile.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Takes `invalidate_lock` under the inode lock, so user memory must not be touched.
+    pub(crate) fn invalidate(&self, range: PageRange, on_busy: OnBusy) -> Report {
+        let guard = self.lock.invalidate_lock();
+        invalidate(&guard, self.walker, range, on_busy, self.counters)
     }
 }

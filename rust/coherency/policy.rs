@@ -14,24 +14,26 @@ pub(crate) enum Policy {
     Seed,
     /// What ext2 of 7.3 does: best effort before and after the write.
     Mainline,
+    /// The whole contract: no acknowledged byte is lost or hidden.
+    Strict,
 }
 
 impl Policy {
     /// What a mount gets that does not ask.
-    pub(crate) const DEFAULT: Self = Self::Mainline;
+    pub(crate) const DEFAULT: Self = Self::Strict;
 
     /// Returns the policy of that name.
     ///
     /// # Errors
     ///
-    /// `strict` is known and not there yet; any other name is unknown.
-    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnusableName> {
+    /// The name is unknown.
+    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnknownName> {
         match name {
             b"none" => Ok(Self::None),
             b"seed" => Ok(Self::Seed),
             b"mainline" => Ok(Self::Mainline),
-            b"strict" => Err(UnusableName::NotYet),
-            _ => Err(UnusableName::Unknown("none, seed or mainline")),
+            b"strict" => Ok(Self::Strict),
+            _ => Err(UnknownName("none, seed, mainline or strict")),
         }
     }
 
@@ -39,7 +41,7 @@ impl Policy {
     /// comparing, it uses what ext2 uses.
     pub(crate) fn default_walker(self) -> Walker {
         match self {
-            Self::None | Self::Seed => Walker::Own,
+            Self::None | Self::Seed | Self::Strict => Walker::Own,
             Self::Mainline => Walker::Kernel,
         }
     }
@@ -50,6 +52,7 @@ impl Policy {
             Self::None => "none",
             Self::Seed => "seed",
             Self::Mainline => "mainline",
+            Self::Strict => "strict",
         }
     }
 }
@@ -69,11 +72,11 @@ impl Walker {
     /// # Errors
     ///
     /// The name is unknown.
-    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnusableName> {
+    pub(crate) fn parse(name: &[u8]) -> Result<Self, UnknownName> {
         match name {
             b"own" => Ok(Self::Own),
             b"kernel" => Ok(Self::Kernel),
-            _ => Err(UnusableName::Unknown("own or kernel")),
+            _ => Err(UnknownName("own or kernel")),
         }
     }
 
@@ -86,21 +89,13 @@ impl Walker {
     }
 }
 
-/// Why a name was not taken.
+/// There is no such name; these are the ones there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UnusableName {
-    /// The name is reserved for a policy that this version does not have.
-    NotYet,
-    /// No such name; these are the ones there are.
-    Unknown(&'static str),
-}
+pub(crate) struct UnknownName(&'static str);
 
-impl fmt::Display for UnusableName {
+impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotYet => f.write_str("not implemented in this version; use mainline or seed"),
-            Self::Unknown(known) => write!(f, "unknown; use {known}"),
-        }
+        write!(f, "unknown; use {}", self.0)
     }
 }
 
@@ -110,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_name_is_parsed_back() {
-        for policy in [Policy::None, Policy::Seed, Policy::Mainline] {
+        for policy in [Policy::None, Policy::Seed, Policy::Mainline, Policy::Strict] {
             assert_eq!(Policy::parse(policy.name().as_bytes()), Ok(policy));
         }
         for walker in [Walker::Own, Walker::Kernel] {
@@ -119,8 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn strict_is_refused_until_it_exists() {
-        assert_eq!(Policy::parse(b"strict"), Err(UnusableName::NotYet));
-        assert!(matches!(Policy::parse(b""), Err(UnusableName::Unknown(_))));
+    fn another_name_is_refused() {
+        assert!(Policy::parse(b"").is_err());
+        assert!(Policy::parse(b"strictly").is_err());
+        assert!(Walker::parse(b"").is_err());
     }
 }

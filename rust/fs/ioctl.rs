@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     coherency::{
-        invalidate,
         OnBusy,
         Target, //
     },
@@ -122,7 +121,7 @@ fn invalidate_range(file: &File<Cohfs>, arg: UserPtr) -> Result {
         walker: options.walker(),
         counters: &sb.data().counters,
     };
-    let report = invalidate(&target, pages, OnBusy::GoOn);
+    let report = target.invalidate(pages, OnBusy::GoOn);
     // User memory is touched without the lock: it may be a mapping of this very file.
     drop(lock);
 

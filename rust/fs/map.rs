@@ -16,8 +16,15 @@ use super::{
     Inode, //
 };
 use crate::{
+    coherency::gates::{
+        self,
+        Turn, //
+    },
     ext2::FileBlock,
-    pagecache::ByteRange,
+    pagecache::{
+        ByteRange,
+        PageRange, //
+    },
     vfs::iomap::{
         Extent,
         Intent,
@@ -86,6 +93,16 @@ impl Mapper for Map {
         if let Some(pending) = pending {
             pending.release(inode);
         }
+    }
+
+    type Turn<'a> = Turn<'a>;
+
+    fn is_closed(inode: &Inode, pages: PageRange) -> bool {
+        gates::is_closed(inode.mapping(), pages)
+    }
+
+    fn turn(inode: &Inode, range: ByteRange) -> Result<Turn<'_>> {
+        gates::turn(inode.mapping(), range)
     }
 
     fn changes(inode: &Inode) -> u64 {

@@ -13,6 +13,7 @@
 mod attr;
 mod debugfs;
 mod dir;
+mod direct;
 mod error;
 mod file;
 mod inode;

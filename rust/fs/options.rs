@@ -4,7 +4,7 @@
 //!
 //! | option | values | default |
 //! |---|---|---|
-//! | `coherency=` | `none`, `seed`, `mainline` | `mainline` |
+//! | `coherency=` | `none`, `seed`, `mainline`, `strict` | `strict` |
 //! | `walker=` | `own`, `kernel` | what suits the policy |
 //! | `resuid=`, `resgid=` | a number | what the super block says |
 //!

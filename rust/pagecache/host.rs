@@ -6,6 +6,7 @@
 
 use super::{
     AddressSpace,
+    InFlight,
     RedirtyGate, //
 };
 use crate::bindings;
@@ -26,11 +27,12 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `inode` is initialised by `inode_init_once`, and `redirty` by [`Host::init_once`].
+/// `inode` is initialised by `inode_init_once`, and the rest by [`Host::init_once`].
 #[repr(C)]
 pub(crate) struct Host {
     inode: Opaque<bindings::inode>,
     redirty: RedirtyGate,
+    in_flight: InFlight,
 }
 
 // SAFETY: Every access to the inode goes through C functions that lock what they must.
@@ -51,6 +53,8 @@ impl Host {
         unsafe { bindings::inode_init_once(inode) };
         // SAFETY: As above, for the gate.
         unsafe { RedirtyGate::init_once(&raw mut (*this).redirty) };
+        // SAFETY: As above, for the claims.
+        unsafe { InFlight::init_once(&raw mut (*this).in_flight) };
     }
 
     /// Returns the host that embeds `inode`.
@@ -78,6 +82,11 @@ impl Host {
     /// Returns the gate that keeps a removal and a dirtying of one folio apart.
     pub(super) fn redirty(&self) -> &RedirtyGate {
         &self.redirty
+    }
+
+    /// Returns the ranges of the file that somebody has claimed.
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Takes the inode lock exclusively.
@@ -170,6 +179,12 @@ impl Drop for InodeLockGuard<'_> {
         unsafe { bindings::cohfs_inode_unlock(self.host.as_raw()) };
     }
 }
+
+/// Proof that the inode lock is held in one way or the other: nobody truncates the file.
+pub(crate) trait InodeLocked {}
+
+impl InodeLocked for InodeLockGuard<'_> {}
+impl InodeLocked for InodeSharedGuard<'_> {}
 
 /// Proof that the inode lock is held shared; releases it when dropped.
 ///

@@ -7,6 +7,7 @@
 use super::{
     ByteRange,
     Host,
+    InFlight,
     PageRange,
     Sweep,
     Walk, //
@@ -61,6 +62,19 @@ impl AddressSpace {
     pub(crate) fn has_folios(&self) -> bool {
         // SAFETY: `nrpages` is a word that C reads without a lock as well (`mm/filemap.c`).
         unsafe { (&raw const (*self.as_raw()).nrpages).read_volatile() != 0 }
+    }
+
+    /// Says whether a folio over `range` is cached. A moment later the answer may be another.
+    pub(crate) fn has_folios_in(&self, range: ByteRange) -> bool {
+        // At most `i64::MAX`, by the invariants of `ByteRange`, so that nothing is cut off.
+        let (first, last) = (range.pos().cast_signed(), (range.end() - 1).cast_signed());
+        // SAFETY: The mapping is valid; C's range includes its last byte.
+        unsafe { bindings::filemap_range_has_page(self.as_raw(), first, last) }
+    }
+
+    /// Returns the ranges of the file that somebody has claimed.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        self.host().in_flight()
     }
 
     /// Takes `range` out of every page table that maps it. Private copies stay.

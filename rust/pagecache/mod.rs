@@ -21,6 +21,7 @@
 
 mod folio;
 mod host;
+mod in_flight;
 mod mapping;
 mod range;
 mod redirty;
@@ -34,8 +35,15 @@ pub(crate) use self::folio::{
 pub(crate) use self::host::{
     Host,
     InodeLockGuard,
+    InodeLocked,
     InodeSharedGuard,
     InvalidateGuard, //
+};
+pub(crate) use self::in_flight::{
+    Claim,
+    Entry,
+    InFlight,
+    Purpose, //
 };
 pub(crate) use self::mapping::AddressSpace;
 pub(crate) use self::range::{

@@ -66,6 +66,11 @@ impl ByteRange {
         Self::new(self.pos, len.min(self.len()))
     }
 
+    /// Says whether the two have a byte in common.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.pos < other.end && other.pos < self.end
+    }
+
     /// Returns the pages that hold at least one byte of the range.
     pub(crate) fn pages(self) -> PageRange {
         PageRange {
@@ -158,6 +163,15 @@ mod tests {
         assert_eq!(range.first(0), None);
         assert_eq!(range.first(1), ByteRange::new(10, 1));
         assert_eq!(range.first(1000), Some(range));
+    }
+
+    #[test]
+    fn ranges_that_touch_do_not_overlap() {
+        let range = |pos, len| ByteRange::new(pos, len).unwrap();
+        assert!(!range(0, 10).overlaps(range(10, 1)));
+        assert!(!range(10, 1).overlaps(range(0, 10)));
+        assert!(range(0, 11).overlaps(range(10, 1)));
+        assert!(range(10, 1).overlaps(ByteRange::ALL));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //!
 //! # Lock order
 //!
-//! As at the top of `mm/filemap.c`: `mmap_lock` → `sb_start_pagefault` → folio lock → what the file
+//! As at the top of `mm/filemap.c`: `mmap_lock` → the turn, [`Mapper::turn`] → `sb_start_pagefault` → folio lock → what the file
 //! system takes to allocate.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
@@ -20,6 +20,7 @@ use crate::{
 use core::marker::PhantomData;
 use kernel::{
     error::to_result,
+    num::casts::usize_as_u64,
     prelude::*, //
 };
 
@@ -91,6 +92,13 @@ impl<T: Operations> VTable<T> {
             let inode = (*file).f_inode;
             (file, inode, (*inode).i_sb)
         };
+        // Before the file system is kept from being frozen: what is waited for may have to end first.
+        // SAFETY: By our requirements.
+        let turn = match unsafe { Self::turn(vmf, inode) } {
+            Ok(turn) => turn,
+            // SAFETY: No requirements.
+            Err(error) => return unsafe { bindings::cohfs_vmf_fs_error(error.to_errno()) },
+        };
         // LOCKING: Keeps a freeze of the file system out until the folio is dirty.
         // SAFETY: The super block is in use.
         unsafe { bindings::cohfs_sb_start_pagefault(sb) };
@@ -102,7 +110,32 @@ impl<T: Operations> VTable<T> {
         };
         // SAFETY: Taken above.
         unsafe { bindings::cohfs_sb_end_pagefault(sb) };
+        drop(turn);
         ret
+    }
+
+    /// Waits until the folio may be made dirty.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::page_mkwrite`].
+    unsafe fn turn<'a>(
+        vmf: *mut bindings::vm_fault,
+        inode: *mut bindings::inode,
+    ) -> Result<<T::Mapper as Mapper>::Turn<'a>> {
+        // SAFETY: By our requirements; the page is referenced, so that its folio is neither split nor
+        // freed.
+        let (inode, pos, len) = unsafe {
+            let folio = bindings::cohfs_page_folio((*vmf).page);
+            (
+                Inode::from_raw(inode),
+                bindings::cohfs_folio_pos(folio),
+                bindings::cohfs_folio_size(folio),
+            )
+        };
+        // An offset in a file is never negative.
+        let range = ByteRange::new(pos.unsigned_abs(), usize_as_u64(len)).ok_or(EFAULT)?;
+        T::Mapper::turn(inode, range)
     }
 
     /// Makes the folio dirty, with blocks below all of it, and leaves it locked.

@@ -10,6 +10,8 @@ use super::{
         self,
         Mapper, //
     },
+    pinned::PinnedSource,
+    queued::Queued,
     FileSystem,
     Inode, //
 };
@@ -17,7 +19,9 @@ use crate::{
     bindings,
     pagecache::{
         ByteRange,
+        Entry,
         InodeLockGuard,
+        InodeLocked,
         InodeSharedGuard, //
     },
 };
@@ -170,6 +174,32 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
         self.raw.ki_flags & bindings::COHFS_CONST_IOCB_DIRECT != 0
     }
 
+    /// Says whether the write goes to the end of the file, wherever that is.
+    pub(crate) fn appends(&self) -> bool {
+        self.raw.ki_flags & bindings::COHFS_CONST_IOCB_APPEND != 0
+    }
+
+    /// Says whether whoever asked is told of the end later, so that nobody has to wait for it.
+    pub(crate) fn is_async(&self) -> bool {
+        self.raw.ki_complete.is_some()
+    }
+
+    /// Writes all of `source` directly, and goes on by itself: `gate` opens, and whoever asked is
+    /// told, when the device is done.
+    ///
+    /// # Errors
+    ///
+    /// [`EIOCBQUEUED`] if it goes on; else that of the mapper or the device.
+    pub(crate) fn queue_direct<M: Mapper<Fs = T>>(
+        &mut self,
+        source: PinnedSource,
+        gate: Entry<'_>,
+        _lock: &InodeSharedGuard<'_>,
+    ) -> Result<usize> {
+        // SAFETY: Asynchronous, as the caller found; the claim is on this file.
+        count(unsafe { Queued::submit::<M>(self.raw, source, gate) }?)
+    }
+
     /// Checks a write, and moves it to the end of the file if it appends.
     ///
     /// Returns the number of bytes to write, 0 if there is nothing to do.
@@ -180,7 +210,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
     pub(crate) fn write_checks(
         &mut self,
         from: &mut IovIterSource<'_>,
-        _lock: &InodeLockGuard<'_>,
+        _lock: &impl InodeLocked,
     ) -> Result<usize> {
         // SAFETY: Both are valid.
         count(unsafe { bindings::generic_write_checks(self.raw, from.as_raw()) })
@@ -188,10 +218,12 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
 
     /// Notes that the file is about to be changed: times, and privileges that go with it.
     ///
+    /// Under the shared inode lock only if there are no such privileges, [`Inode::is_nosec`].
+    ///
     /// # Errors
     ///
     /// Those of removing privileges.
-    pub(crate) fn modified(&mut self, _lock: &InodeLockGuard<'_>) -> Result {
+    pub(crate) fn modified(&mut self, _lock: &impl InodeLocked) -> Result {
         // SAFETY: Valid by the type invariants.
         to_result(unsafe { bindings::kiocb_modified(self.raw) })
     }
@@ -265,7 +297,7 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
     pub(crate) fn transfer_direct<M: Mapper<Fs = T>>(
         &mut self,
         from: &mut IovIterSource<'_>,
-        _lock: &InodeLockGuard<'_>,
+        _lock: &impl InodeLocked,
     ) -> Result<usize> {
         let inode = self.file().inode();
         let mut stand_in = inode

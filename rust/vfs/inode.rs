@@ -133,6 +133,13 @@ impl<T: FileSystem> Inode<T> {
         unsafe { (&raw const (*self.as_raw()).i_mode).read_volatile() }
     }
 
+    /// Says whether a write takes no privileges away from the file, as far as is known.
+    pub(crate) fn is_nosec(&self) -> bool {
+        // SAFETY: Valid by the type invariants; C reads the word without a lock as well.
+        let flags = unsafe { (&raw const (*self.as_raw()).i_flags).read_volatile() };
+        flags & bindings::S_NOSEC != 0
+    }
+
     /// Says whether this is a directory.
     pub(crate) fn is_dir(&self) -> bool {
         u32::from(self.mode() & S_IFMT) == bindings::S_IFDIR

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     bindings,
-    pagecache::ByteRange, //
+    pagecache::{
+        ByteRange,
+        PageRange, //
+    },
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -80,6 +83,28 @@ pub(crate) trait Mapper: Sized + 'static {
 
     /// Ends what `map` began for [`Intent::Write`].
     fn end(inode: &Inode<Self::Fs>);
+
+    /// What a filler holds while he fills or dirties a folio.
+    type Turn<'a>;
+
+    /// Says whether the folios over `pages` must not be filled from the device now.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. The folios are locked and in the page cache.
+    fn is_closed(inode: &Inode<Self::Fs>, pages: PageRange) -> bool;
+
+    /// Waits until `range` may be filled or made dirty, and sees to it that it may until the result
+    /// is dropped.
+    ///
+    /// # Context
+    ///
+    /// May sleep. No folio is locked; `mmap_lock` and `invalidate_lock` may be held.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    fn turn(inode: &Inode<Self::Fs>, range: ByteRange) -> Result<Self::Turn<'_>>;
 
     /// Returns a number that moves when an extent that was told may no longer be right.
     fn changes(inode: &Inode<Self::Fs>) -> u64;

@@ -33,6 +33,8 @@ mod metadata;
 mod new_inode;
 mod nofs;
 mod percpu_counter;
+mod pinned;
+mod queued;
 mod registration;
 mod size;
 mod stand_in;
@@ -81,6 +83,7 @@ pub(crate) use self::new_inode::{
 };
 pub(crate) use self::nofs::NofsGuard;
 pub(crate) use self::percpu_counter::PerCpuCounter;
+pub(crate) use self::pinned::PinnedSource;
 pub(crate) use self::registration::Registration;
 pub(crate) use self::super_block::{
     Limits,

@@ -4,7 +4,7 @@
 
 use super::{Machine, Want};
 use crate::{
-    coherency::{self, direct_write, Counters, OnBusy, Policy, Target, Walker},
+    coherency::{direct_write, strict, Counters, OnBusy, Policy, Target, Walker},
     pagecache::{cells, Breakage, ByteRange, Host, PageRange, Verdict, World, CELLS},
     prelude::*,
 };
@@ -19,6 +19,19 @@ pub(crate) enum Act {
         walker: Walker,
         from: usize,
         len: usize,
+    },
+    /// A strict direct write of `len` cells from cell `from`, under the shared inode lock. `goes_on`
+    /// says whether the lock is given up while the I/O is in flight, as an asynchronous write does.
+    Strict {
+        from: usize,
+        len: usize,
+        goes_on: bool,
+    },
+    /// A strict direct write of one cell whose source is a mapping of this file.
+    StrictFromMapping {
+        to: usize,
+        mapper: usize,
+        from: usize,
     },
     /// A walk over the whole file, as `COHFS_IOC_INVALIDATE` does.
     Invalidate { walker: Walker },
@@ -58,6 +71,7 @@ impl Act {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::DirectWrite { .. } | Self::DirectWriteFromMapping { .. } => "direct write",
+            Self::Strict { .. } | Self::StrictFromMapping { .. } => "strict write",
             Self::Invalidate { .. } => "invalidate",
             Self::Load { .. } => "load",
             Self::Store { .. } => "store",
@@ -91,6 +105,14 @@ impl Act {
             } => direct(host, write, policy, walker, to..to + 1, || {
                 mapping.load(mapper, from);
             }),
+            Self::Strict { from, len, goes_on } => {
+                strict_write(host, write, from..from + len, goes_on, || ());
+            }
+            Self::StrictFromMapping { to, mapper, from } => {
+                strict_write(host, write, to..to + 1, false, || {
+                    mapping.load(mapper, from);
+                });
+            }
             Self::Invalidate { walker } => invalidate(host, walker),
             Self::Load { mapper, cell } => mapping.load(mapper, cell),
             Self::Store { mapper, cell } => mapping.store(mapper, cell, write),
@@ -98,6 +120,10 @@ impl Act {
             Self::Write { cell } => {
                 begin(mapping.machine(), "write", write);
                 let guard = host.lock();
+                if mapping.has_gates() && !mapping.is_broken(Breakage::WriteIgnoresGates) {
+                    let waited = strict::wait_for_writes(&guard, bytes(cell..cell + 1));
+                    waited.expect("waiting does not fail here");
+                }
                 mapping.write_buffered(cell..cell + 1, write);
                 mapping
                     .machine()
@@ -131,11 +157,7 @@ fn direct(
     source: impl Fn(),
 ) {
     let machine = host.mapping().machine();
-    let range = ByteRange::new(
-        target_cells.start as u64 * CELL,
-        target_cells.len() as u64 * CELL,
-    );
-    let range = range.expect("a scenario writes at least a cell");
+    let range = bytes(target_cells.clone());
     let all = usize::try_from(range.len()).expect("a few pages");
 
     begin(machine, "pwrite", write);
@@ -153,13 +175,7 @@ fn direct(
             .is_broken(Breakage::TransferUnderInvalidateLock);
         let _guard = broken.then(|| lock.invalidate_lock());
         source();
-        for cell in target_cells.clone() {
-            machine.step(
-                format_args!("cell {cell} is on disk"),
-                Want::Nothing,
-                |world: &mut World, _| world.put_on_disk(cell, write),
-            );
-        }
+        put_on_disk(machine, target_cells.clone(), write);
         Ok(all)
     };
     let through_cache = || {
@@ -181,6 +197,78 @@ fn direct(
     });
 }
 
+/// Has the device write some cells, one after the other.
+fn put_on_disk(machine: &Machine, cells: Range<usize>, write: u8) {
+    for cell in cells {
+        machine.step(
+            format_args!("cell {cell} is on disk"),
+            Want::Nothing,
+            |world: &mut World, _| world.put_on_disk(cell, write),
+        );
+    }
+}
+
+/// The bytes of some cells.
+fn bytes(cells: Range<usize>) -> ByteRange {
+    ByteRange::new(cells.start as u64 * CELL, cells.len() as u64 * CELL)
+        .expect("a scenario writes at least a cell")
+}
+
+/// Runs the real `strict` as `rust/fs/file.rs` does; `source` touches the memory that is written
+/// from, to pin it.
+fn strict_write(host: &Host, write: u8, cells: Range<usize>, goes_on: bool, source: impl Fn()) {
+    let mapping = host.mapping();
+    let machine = mapping.machine();
+    let range = bytes(cells.clone());
+    let counters = Counters::default();
+
+    begin(machine, "pwrite", write);
+    let inside = mapping.is_broken(Breakage::SourceInsideGate);
+    if !inside {
+        source();
+    }
+    let lock = host.lock_shared();
+    let mut way = None;
+    machine.call(|| {
+        way = strict::make_way(mapping, range, &counters).expect("the device is sound");
+        way.is_some()
+    });
+    if let Some(gate) = way {
+        if inside {
+            source();
+        }
+        let lock = (!goes_on).then_some(lock);
+        put_on_disk(machine, cells.clone(), write);
+        drop(gate);
+        machine.at_once(|world, _| world.end(write, cells));
+        drop(lock);
+    } else {
+        drop(lock);
+        let lock = host.lock();
+        let waited = strict::wait_for_writes(&lock, range);
+        waited.expect("waiting does not fail here");
+        let target = Target {
+            lock: &lock,
+            policy: Policy::Strict,
+            walker: Walker::Own,
+            counters: &counters,
+        };
+        let all = usize::try_from(range.len()).expect("a few pages");
+        let transfer = || {
+            put_on_disk(machine, cells.clone(), write);
+            Ok(all)
+        };
+        let through_cache = || {
+            machine.at_once(|world, _| world.note(Verdict::ThroughCache));
+            mapping.write_buffered(cells.clone(), write);
+            Ok(all)
+        };
+        let written = direct_write(&target, range, transfer, through_cache);
+        written.expect("the device is sound");
+        machine.at_once(|world, _| world.end(write, cells));
+    }
+}
+
 /// Runs the real `invalidate` over the whole file and holds its report against what happened.
 fn invalidate(host: &Host, walker: Walker) {
     let machine = host.mapping().machine();
@@ -192,7 +280,7 @@ fn invalidate(host: &Host, walker: Walker) {
         walker,
         counters: &counters,
     };
-    let report = coherency::invalidate(&target, PageRange::ALL, OnBusy::GoOn);
+    let report = target.invalidate(PageRange::ALL, OnBusy::GoOn);
     machine.at_once(|world, _| {
         let walk = world.walked();
         let right = walk.removed == report.removed

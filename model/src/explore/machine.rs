@@ -24,6 +24,8 @@ pub(crate) enum Want {
     Nothing,
     /// The inode lock, exclusively.
     InodeLock,
+    /// The inode lock, shared.
+    InodeLockShared,
     /// `invalidate_lock`, exclusively.
     InvalidateLock,
     /// `invalidate_lock`, shared.
@@ -34,6 +36,8 @@ pub(crate) enum Want {
     WritebackEnd(usize),
     /// The spinlock of the redirty gate.
     GateLock,
+    /// That nothing elder is in the way of the claim in this place.
+    Turn(usize),
 }
 
 /// How a task's code ended.

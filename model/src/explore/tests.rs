@@ -4,6 +4,7 @@
 
 mod broken;
 mod policies;
+mod strict;
 mod walker;
 
 use super::{actors::Act, explore, scenario::Scenario, Outcome};

@@ -66,12 +66,9 @@ impl AddressSpace {
                 })
             },
         );
-        if let Some(id) = added {
-            self.fill(id);
-            self.unlock(id);
-        }
+        let filled = added.filter(|&id| self.read_folio(id));
         machine.at_once(|world, _| world.invalidate.readers -= 1);
-        added
+        filled
     }
 
     fn update(&self, id: usize) -> Option<usize> {
@@ -86,20 +83,14 @@ impl AddressSpace {
             Want::FolioLock(id),
             |world, _| (world.is_cached(id), world.folios[id].uptodate),
         );
-        if ours && !uptodate {
-            self.fill(id);
-        }
-        self.unlock(id);
+        let usable = if ours && !uptodate {
+            self.read_folio(id)
+        } else {
+            self.unlock(id);
+            ours
+        };
         machine.at_once(|world, _| world.invalidate.readers -= 1);
-        ours.then_some(id)
-    }
-
-    fn fill(&self, id: usize) {
-        self.machine().step(
-            format_args!("reads folio {id} from the disk"),
-            Want::Nothing,
-            |world, _| world.read(id),
-        );
+        usable.then_some(id)
     }
 
     /// Writes cells through the cache, under the inode lock of the caller.

@@ -6,9 +6,9 @@ use super::{
     dirty::dirty_folio,
     ghost::WriteId,
     world::{Pte, CELLS},
-    AddressSpace, Breakage, Verdict,
+    AddressSpace, Breakage, ByteRange, Verdict,
 };
-use crate::explore::Want;
+use crate::{coherency::gates, explore::Want, prelude::PAGE_SHIFT};
 
 impl AddressSpace {
     /// Loads a cell through a mapping.
@@ -106,18 +106,10 @@ impl AddressSpace {
             }
         };
 
-        // `iomap_page_mkwrite` in `fs/iomap/buffered-io.c`.
-        let ours = machine.step(
-            format_args!("page_mkwrite: locks folio {id}, still ours?"),
-            Want::FolioLock(id),
-            |world, _| world.is_cached(id),
-        );
-        if !ours {
-            self.unlock(id);
+        let all = machine.at_once(|world, _| world.folios[id].mask());
+        if !machine.call(|| self.page_mkwrite(id, all)) {
             return;
         }
-        let all = machine.at_once(|world, _| world.folios[id].mask());
-        dirty_folio(machine, id, all);
 
         let entry = Pte {
             folio: id,
@@ -134,6 +126,74 @@ impl AddressSpace {
             );
         }
         self.unlock(id);
+    }
+
+    /// `page_mkwrite` of `rust/vfs/fault.rs`, around `iomap_page_mkwrite` in
+    /// `fs/iomap/buffered-io.c`. Returns with the folio locked and dirty, or says that the access
+    /// must be tried again.
+    fn page_mkwrite(&self, id: usize, all: u16) -> bool {
+        let machine = self.machine();
+        let gates = self.has_gates() && !self.is_broken(Breakage::FaultIgnoresGates);
+        let _turn = gates.then(|| gates::turn(self, self.range_of(id)));
+        let ours = machine.step(
+            format_args!("page_mkwrite: locks folio {id}, still ours?"),
+            Want::FolioLock(id),
+            |world, _| world.is_cached(id),
+        );
+        if !ours {
+            self.unlock(id);
+            return false;
+        }
+        dirty_folio(machine, id, all);
+        true
+    }
+
+    /// Fills a locked folio from the disk and unlocks it: `read_folio` of `rust/vfs/aops.rs`. Says
+    /// whether it did; if not, the caller tries again (`AOP_TRUNCATED_PAGE`).
+    pub(super) fn read_folio(&self, id: usize) -> bool {
+        self.machine().call(|| {
+            let gates = self.has_gates() && !self.is_broken(Breakage::FillIgnoresGates);
+            let range = self.range_of(id);
+            if gates && gates::is_closed(self, range.pages()) {
+                let locked = self.is_broken(Breakage::FillWaitsLocked);
+                if !locked {
+                    self.unlock(id);
+                }
+                let _turn = gates::turn(self, range);
+                let wanted = locked
+                    || self.machine().step(
+                        format_args!("locks folio {id} again: still ours, to be filled?"),
+                        Want::FolioLock(id),
+                        |world, _| world.is_cached(id) && !world.folios[id].uptodate,
+                    );
+                if wanted {
+                    self.fill(id);
+                }
+                self.unlock(id);
+                return wanted;
+            }
+            self.fill(id);
+            self.unlock(id);
+            true
+        })
+    }
+
+    /// Reads a locked folio from the disk.
+    pub(super) fn fill(&self, id: usize) {
+        self.machine().step(
+            format_args!("reads folio {id} from the disk"),
+            Want::Nothing,
+            |world, _| world.read(id),
+        );
+    }
+
+    /// The bytes of the file that a folio holds.
+    fn range_of(&self, id: usize) -> ByteRange {
+        let (index, pages) = self
+            .machine()
+            .at_once(|world, _| (world.folios[id].index, world.folios[id].pages));
+        ByteRange::new((index as u64) << PAGE_SHIFT, (pages as u64) << PAGE_SHIFT)
+            .expect("a folio has a page")
     }
 
     /// Puts the entry in, if there is still `expected`: `finish_fault` and `finish_mkwrite_fault`.
@@ -209,19 +269,21 @@ impl AddressSpace {
                 return Some(id);
             }
             if ours && held {
-                machine.step(
-                    format_args!("fault: reads folio {id} from the disk"),
-                    Want::Nothing,
-                    |world, _| world.read(id),
-                );
+                self.read_folio(id);
+            } else {
+                self.unlock(id);
             }
-            self.unlock(id);
             None
         });
         if held && lock {
             machine.at_once(|world, _| world.invalidate.readers -= 1);
         }
         id
+    }
+
+    /// Says whether some direct write is strict.
+    pub(crate) fn has_gates(&self) -> bool {
+        self.machine().at_once(|world, _| world.setup.gates)
     }
 
     /// Says whether this is broken on purpose.

@@ -31,6 +31,31 @@ impl Host {
             .step(format_args!("locks the inode"), Want::InodeLock, |_, _| ());
         InodeLockGuard { host: self }
     }
+
+    /// Takes the inode lock shared.
+    pub(crate) fn lock_shared(&self) -> InodeSharedGuard<'_> {
+        self.mapping.machine().step(
+            format_args!("locks the inode, shared"),
+            Want::InodeLockShared,
+            |_, _| (),
+        );
+        InodeSharedGuard { host: self }
+    }
+}
+
+/// Proof that the inode lock is held shared; releases it when dropped.
+#[must_use = "the lock is released when the guard is dropped"]
+pub(crate) struct InodeSharedGuard<'a> {
+    host: &'a Host,
+}
+
+impl Drop for InodeSharedGuard<'_> {
+    fn drop(&mut self) {
+        self.host
+            .mapping
+            .machine()
+            .at_once(|world, _| world.inode.readers -= 1);
+    }
 }
 
 /// Proof that the inode lock is held exclusively; releases it when dropped.

@@ -4,7 +4,7 @@
 
 use super::{
     world::{World, CELLS},
-    Breakage, ByteRange, FolioRef, PageRange, Sweep, Verdict, Walk,
+    Breakage, ByteRange, FolioRef, InFlight, PageRange, Sweep, Verdict, Walk,
 };
 use crate::{
     explore::{Machine, Want},
@@ -15,11 +15,15 @@ use std::{ops::Range, rc::Rc};
 /// The page cache of the file.
 pub(crate) struct AddressSpace {
     machine: Rc<Machine>,
+    in_flight: InFlight,
 }
 
 impl AddressSpace {
     pub(super) fn new(machine: Rc<Machine>) -> Self {
-        Self { machine }
+        Self {
+            in_flight: InFlight::new(Rc::clone(&machine)),
+            machine,
+        }
     }
 
     pub(crate) fn machine(&self) -> &Machine {
@@ -38,6 +42,20 @@ impl AddressSpace {
             Want::Nothing,
             |world, _| world.cache.iter().any(Option::is_some),
         )
+    }
+
+    /// Says whether a folio over `range` is cached. A moment later the answer may be another.
+    pub(crate) fn has_folios_in(&self, range: ByteRange) -> bool {
+        self.machine.step(
+            format_args!("is any of it cached?"),
+            Want::Nothing,
+            |world, _| !folios(world, range.pages()).is_empty(),
+        )
+    }
+
+    /// Returns the claims of the file.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Takes `range` out of every page table that maps it, one mapper after the other.

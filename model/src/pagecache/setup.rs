@@ -18,6 +18,9 @@ pub(crate) struct Setup {
     pub(crate) mapped: bool,
     /// Whether the file system will not release the private state of what is cached.
     pub(crate) private: bool,
+    /// Whether some direct write is strict, so that fillers look for gates. Elsewhere they would
+    /// find none, and the look is left out.
+    pub(crate) gates: bool,
     /// What does not work as it should.
     pub(crate) breakage: Option<Breakage>,
 }
@@ -31,6 +34,7 @@ impl Setup {
         cached: Cached::Nothing,
         mapped: false,
         private: false,
+        gates: false,
         breakage: None,
     };
 }
@@ -69,6 +73,16 @@ pub(crate) enum Breakage {
     NoRecheck,
     /// A fault does not take `invalidate_lock` to create a folio.
     FaultIgnoresInvalidateLock,
+    /// Whoever fills a folio does not look for gates.
+    FillIgnoresGates,
+    /// Whoever finds a gate waits for it with the folio locked.
+    FillWaitsLocked,
+    /// `page_mkwrite` does not look for gates.
+    FaultIgnoresGates,
+    /// A buffered write does not wait for direct writes.
+    WriteIgnoresGates,
+    /// A direct write touches the memory it writes from while it holds its gate.
+    SourceInsideGate,
     /// The transfer of a direct write runs under `invalidate_lock`.
     TransferUnderInvalidateLock,
 }

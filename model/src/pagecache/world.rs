@@ -4,6 +4,7 @@
 
 use super::{
     ghost::{Ghost, WriteId, Writes},
+    in_flight::Entered,
     Breakage, Cached, Setup, Verdict, Verdicts,
 };
 use crate::explore::Want;
@@ -101,6 +102,8 @@ pub(crate) struct World {
     pub(super) inode: SharedLock,
     pub(super) invalidate: SharedLock,
     pub(super) gate: Gate,
+    /// For each task: its claims.
+    pub(super) claims: [Option<Entered>; 14],
     pub(super) ghost: Ghost,
     /// Folios that were cached when the current walk began, and how many it removed itself.
     pub(super) walk: (u16, u64),
@@ -110,6 +113,7 @@ impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.disk, &self.folios, &self.cache, &self.ptes).hash(state);
         (self.inode, self.invalidate, self.gate, self.walk).hash(state);
+        self.claims.hash(state);
         self.ghost.hash(state);
     }
 }
@@ -126,6 +130,7 @@ impl World {
             inode: SharedLock::default(),
             invalidate: SharedLock::default(),
             gate: Gate::default(),
+            claims: [None; 14],
             ghost: Ghost::default(),
             walk: (0, 0),
         };
@@ -161,11 +166,13 @@ impl World {
         match want {
             Want::Nothing => true,
             Want::InodeLock => !self.inode.written && self.inode.readers == 0,
+            Want::InodeLockShared => !self.inode.written,
             Want::InvalidateLock => !self.invalidate.written && self.invalidate.readers == 0,
             Want::InvalidateLockShared => !self.invalidate.written,
             Want::FolioLock(folio) => !self.folios[folio].locked,
             Want::WritebackEnd(folio) => !self.folios[folio].writeback,
             Want::GateLock => !self.gate.locked,
+            Want::Turn(place) => self.claims[place].is_some_and(|entered| entered.elders == 0),
         }
     }
 
@@ -174,10 +181,16 @@ impl World {
         match want {
             Want::Nothing | Want::WritebackEnd(_) => (),
             Want::InodeLock => self.inode.written = true,
+            Want::InodeLockShared => self.inode.readers += 1,
             Want::InvalidateLock => self.invalidate.written = true,
             Want::InvalidateLockShared => self.invalidate.readers += 1,
             Want::FolioLock(folio) => self.folios[folio].locked = true,
             Want::GateLock => self.gate.locked = true,
+            Want::Turn(place) => {
+                if let Some(entered) = &mut self.claims[place] {
+                    entered.begun = true;
+                }
+            }
         }
     }
 

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `strict`: when a direct write returns, nobody can read old bytes, and nobody's bytes are lost.
+//!
+//! Read [`gates`](super::gates) first. A write closes its gate, moves every folio of its range out of
+//! the way, and only then goes around the cache; the gate keeps the range as empty as it was found
+//! until the bytes are on the device. If a folio cannot be moved, the gate opens again
+//! and the same bytes go through the cache instead: slower, and just as right.
+
+use super::{
+    gates::{
+        self,
+        Gate, //
+    },
+    invalidate::{
+        invalidate,
+        OnBusy, //
+    },
+    Counters,
+    Target,
+    Walker, //
+};
+use crate::pagecache::{
+    AddressSpace,
+    ByteRange,
+    InodeLockGuard, //
+};
+use crate::prelude::*;
+
+/// How often a range is written out and emptied before it is given up.
+///
+/// Once is enough for what was dirty, and twice for what a mapping made dirty between the write-out
+/// and the unmapping: from then on every store takes a fault, and the gate stops that one. What
+/// stays for longer is pinned, or being dirtied without a fault.
+const ROUNDS: u32 = 3;
+
+/// Makes way for a direct write of `range`.
+///
+/// Returns the closed gate: the bytes go to the device now, and the gate is dropped when they are
+/// there. Or nothing, if a folio is in the way that cannot be moved: the bytes go through the
+/// cache, under the exclusive inode lock.
+///
+/// # Context
+///
+/// May sleep. The inode lock is held, shared or exclusively. The memory that is written from is
+/// pinned: it must not be touched from here on.
+///
+/// # Errors
+///
+/// That of writing out what was dirty: the bytes of somebody else that it tells of are still in the
+/// cache, or lost. `ENOMEM`.
+pub(crate) fn make_way<'a>(
+    mapping: &'a AddressSpace,
+    range: ByteRange,
+    counters: &Counters,
+) -> Result<Option<Gate<'a>>> {
+    let way = try_to_make_way(mapping, range, counters)?;
+    counters.direct_writes.add(u64::from(way.is_some()));
+    Ok(way)
+}
+
+/// As [`make_way`], uncounted.
+fn try_to_make_way<'a>(
+    mapping: &'a AddressSpace,
+    range: ByteRange,
+    counters: &Counters,
+) -> Result<Option<Gate<'a>>> {
+    let gate = Gate::enter(mapping, range)?;
+    if !mapping.has_folios_in(range) {
+        return Ok(Some(gate));
+    }
+    for _ in 0..ROUNDS {
+        mapping.write_and_wait(range)?;
+        let report = invalidate(&gate, Walker::Own, range.pages(), OnBusy::GoOn, counters);
+        if report.busy == 0 {
+            return Ok(Some(gate));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes `range` directly while nobody else writes to the file.
+///
+/// # Context
+///
+/// May sleep. `transfer` and `through_cache` take the bytes from memory that is pinned.
+///
+/// # Errors
+///
+/// As [`make_way`], and those of the two ways.
+pub(super) fn direct_write(
+    target: &Target<'_>,
+    range: ByteRange,
+    transfer: impl FnOnce() -> Result<usize>,
+    through_cache: impl FnOnce() -> Result<usize>,
+) -> Result<usize> {
+    let Some(gate) = try_to_make_way(target.mapping(), range, target.counters)? else {
+        target.counters.through_cache.add(1);
+        // They are on the device when this returns, but stay in the cache.
+        let written = through_cache()?;
+        if let Some(range) = range.first(written) {
+            target.mapping().write_and_wait(range)?;
+        }
+        return Ok(written);
+    };
+    let written = transfer();
+    drop(gate);
+    written
+}
+
+/// Waits until no direct write is in flight over the pages of `range`. As long as the inode lock is
+/// held, none begins.
+///
+/// Whoever changes the cache under the inode lock, by a buffered write or a truncation, does this
+/// first: a part of a page that he reads before he changes the rest could be old otherwise.
+///
+/// # Context
+///
+/// May sleep, until those writes are done.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn wait_for_writes(lock: &InodeLockGuard<'_>, range: ByteRange) -> Result {
+    // The turn is given up at once: nobody can begin while the lock is held.
+    gates::turn(lock.mapping(), range).map(drop)
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading and writing regular files around the page cache.
+//!
+//! With `coherency=strict` a write pins its memory first. One that stays within blocks that the file has
+//! then runs beside others, under the shared inode lock, and goes on by itself if it was asked for
+//! asynchronously. All others run alone: those that extend the file, meet a hole, or meet a folio
+//! that cannot be moved.
+//!
+//! # Lock order
+//!
+//! Pages of user memory are pinned → inode lock → the gate, [`crate::coherency::gates`].
+//!
+//! C counterpart: `ext2_dio_write_iter` in [`fs/ext2/file.c`](srctree/fs/ext2/file.c)
+
+use super::{
+    file::write_alone,
+    map::Map,
+    tree,
+    Cohfs,
+    Inode, //
+};
+use crate::{
+    coherency::{
+        self,
+        strict,
+        Policy,
+        Target, //
+    },
+    pagecache::{
+        ByteRange,
+        InodeLockGuard,
+        InodeLocked, //
+    },
+    vfs::{
+        self,
+        Kiocb,
+        PinnedSource, //
+    },
+};
+use core::cell::RefCell;
+use kernel::{
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    num::casts::{
+        u32_as_usize,
+        usize_as_u64, //
+    },
+    prelude::*, //
+};
+
+/// Reads around the page cache.
+///
+/// # Errors
+///
+/// [`EINVAL`] if it is not aligned; those of the device.
+pub(super) fn read(mut iocb: Kiocb<'_, Cohfs>, to: &mut IovIterDest<'_>) -> Result<usize> {
+    let file = iocb.file();
+    check_alignment(file.inode(), iocb.pos(), to.len(), vfs::dest_alignment(to))?;
+    let lock = file.inode().lock_shared();
+    let read = iocb.read_direct::<Map>(to, &lock);
+    drop(lock);
+    file.accessed();
+    read
+}
+
+/// Writes around the page cache, under the policy of the mount.
+///
+/// # Errors
+///
+/// [`EINVAL`] if it is not aligned; [`EIOCBQUEUED`] if it goes on by itself; those of the policy.
+pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) -> Result<usize> {
+    let inode = iocb.file().inode();
+    let (len, memory) = (from.len(), vfs::alignment(from));
+    // Before anything is touched. Where an append goes is known later.
+    if !iocb.appends() {
+        check_alignment(inode, iocb.pos(), len, memory)?;
+    }
+    if inode.sb().data().options().policy == Policy::Strict {
+        let source = PinnedSource::new(from)?;
+        let written = write_strict(&mut iocb, source, memory)?;
+        from.advance(written);
+        return Ok(written);
+    }
+    let judge = |range: ByteRange| check_alignment(inode, range.pos(), len, memory);
+    write_alone(&mut iocb, from, judge, |iocb, from, range, lock| {
+        let from = RefCell::new(from);
+        under_policy(
+            iocb,
+            range,
+            lock,
+            |iocb| iocb.transfer_direct::<Map>(&mut from.borrow_mut(), lock),
+            |iocb| iocb.write_cached::<Map>(&mut from.borrow_mut(), lock),
+        )
+    })
+}
+
+/// Writes the bytes of `source`, beside others if that can be.
+///
+/// # Errors
+///
+/// As [`write`].
+fn write_strict(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource, memory: usize) -> Result<usize> {
+    let source = match write_beside(iocb, source)? {
+        Beside::Written(written) => return iocb.write_sync(written),
+        Beside::MustBeAlone(source) => source,
+    };
+    let inode = iocb.file().inode();
+    let len = source.len();
+    let judge = |range: ByteRange| check_alignment(inode, range.pos(), len, memory);
+    source.with_iter(0, len, |from| {
+        write_alone(iocb, from, judge, |iocb, _, range, lock| {
+            let len = usize::try_from(range.len())?;
+            under_policy(
+                iocb,
+                range,
+                lock,
+                |iocb| transfer_known(iocb, &source, len, lock),
+                |iocb| source.with_iter(0, len, |from| iocb.write_cached::<Map>(from, lock)),
+            )
+        })
+    })
+}
+
+/// What became of a write that tried to run beside others.
+enum Beside {
+    /// So many bytes are on the device.
+    Written(usize),
+    /// Nothing was done.
+    MustBeAlone(PinnedSource),
+}
+
+/// Writes the bytes of `source` under the shared inode lock, if they lie within blocks that the file
+/// has, and no folio is in the way.
+///
+/// # Errors
+///
+/// As [`write`].
+fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource) -> Result<Beside> {
+    let inode = iocb.file().inode();
+    let counters = &inode.sb().data().counters;
+    if iocb.appends() || !inode.is_nosec() {
+        return Ok(Beside::MustBeAlone(source));
+    }
+    let lock = inode.lock_shared();
+    let len = source.with_iter(0, source.len(), |from| iocb.write_checks(from, &lock))?;
+    let Some(range) = iocb.range(len)? else {
+        return Ok(Beside::Written(0));
+    };
+    if len < source.len() || range.end() > inode.size() || tree::has_hole(inode, range)? {
+        return Ok(Beside::MustBeAlone(source));
+    }
+    iocb.modified(&lock)?;
+    let Some(gate) = strict::make_way(inode.mapping(), range, counters)? else {
+        return Ok(Beside::MustBeAlone(source));
+    };
+    if iocb.is_async() {
+        let queued = iocb.queue_direct::<Map>(source, gate.into_entry(), &lock);
+        return queued.map(Beside::Written);
+    }
+    let written = transfer_known(iocb, &source, len, &lock);
+    drop(gate);
+    written.map(Beside::Written)
+}
+
+/// Writes `range` under the policy of the mount: `direct` does it around the page cache, `cached`
+/// through it.
+fn under_policy<'a>(
+    iocb: &mut Kiocb<'a, Cohfs>,
+    range: ByteRange,
+    lock: &InodeLockGuard<'_>,
+    direct: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
+    cached: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
+) -> Result<usize> {
+    let data = iocb.file().inode().sb().data();
+    let options = data.options();
+    let target = Target {
+        lock,
+        policy: options.policy,
+        walker: options.walker(),
+        counters: &data.counters,
+    };
+    // Only one of the two ways is taken at a time, but both need the request.
+    let iocb = RefCell::new(iocb);
+    coherency::direct_write(
+        &target,
+        range,
+        || transfer(&mut iocb.borrow_mut(), range, lock, &direct, &cached),
+        || cached(&mut iocb.borrow_mut()),
+    )
+}
+
+/// Moves the bytes of a direct write to the device.
+///
+/// Over a hole they go by way of the page cache, as `ext2_dio_write_iter` does it: a reader could see
+/// what the new blocks held before, while they are on their way.
+fn transfer<'a>(
+    iocb: &mut Kiocb<'a, Cohfs>,
+    range: ByteRange,
+    lock: &InodeLockGuard<'_>,
+    direct: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
+    cached: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
+) -> Result<usize> {
+    let inode = iocb.file().inode();
+    let present = inode.size().min(range.end()).saturating_sub(range.pos());
+    let below_end = ByteRange::new(range.pos(), present);
+    if below_end.map_or(Ok(false), |range| tree::has_hole(inode, range))? {
+        let written = cached(iocb)?;
+        if let Some(range) = range.first(written) {
+            inode.mapping().write_and_wait(range)?;
+            inode.mapping().drop_unused(range.pages());
+        }
+        return Ok(written);
+    }
+    let written = direct(iocb)?;
+    if let Some(range) = range.first(written) {
+        inode.extend_to(range.end(), lock);
+    }
+    Ok(written)
+}
+
+/// Moves the first `len` bytes of `source` to the device, or as many as it takes.
+///
+/// Which part of a request failed the device does not tell. So after a failure the bytes are
+/// written again, in pieces that get smaller, up to the first that fails by itself: what lies
+/// before it is known to be there.
+///
+/// # Errors
+///
+/// That of the first piece, if there is nothing before it.
+fn transfer_known(
+    iocb: &mut Kiocb<'_, Cohfs>,
+    source: &PinnedSource,
+    len: usize,
+    lock: &impl InodeLocked,
+) -> Result<usize> {
+    let unit = u32_as_usize(iocb.file().inode().sb().logical_block_size());
+    let mask = unit.saturating_sub(1);
+    let mut done = 0;
+    let mut piece = len;
+    loop {
+        let wanted = piece.min(len - done);
+        match source.with_iter(done, wanted, |from| iocb.transfer_direct::<Map>(from, lock)) {
+            Ok(0) => return Ok(done),
+            Ok(written) => done += written,
+            Err(error) if piece <= unit => {
+                return if done > 0 { Ok(done) } else { Err(error) };
+            }
+            // A whole number of units, for the device takes no other.
+            Err(_) => piece = (piece / 2 + mask) & !mask,
+        }
+        if done == len {
+            return Ok(done);
+        }
+    }
+}
+
+/// Checks that direct I/O of `len` bytes at `pos` can be done, before anything is touched.
+///
+/// `memory` has the bits that any address or length of a piece of memory has.
+///
+/// # Errors
+///
+/// [`EINVAL`] if the device cannot do it: offset and length must be whole logical blocks, and
+/// memory as its queue wants it.
+fn check_alignment(inode: &Inode, pos: u64, len: usize, memory: usize) -> Result {
+    let sb = inode.sb();
+    let block_mask = u64::from(sb.logical_block_size().saturating_sub(1));
+    let misplaced = (pos | usize_as_u64(len)) & block_mask != 0;
+    let misaligned = memory & u32_as_usize(sb.dma_alignment_mask()) != 0;
+    if misplaced || misaligned {
+        return Err(EINVAL);
+    }
+    Ok(())
+}

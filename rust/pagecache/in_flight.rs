@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ranges of one file that somebody has claimed, in the order in which they came.
+//!
+//! This is the mechanism only: a claim enters, waits until no elder claim is in its way, begins, and
+//! leaves. Which claims are in each other's way is for `coherency::gates` to say.
+//!
+//! Nobody can wait in a circle here, for a claim waits for elder ones only. A claim may leave in
+//! interrupt context, where asynchronous I/O ends.
+//!
+//! # Lock order
+//!
+//! The spinlock is a leaf; interrupts are off under it.
+//!
+//! C headers: [`include/linux/interval_tree.h`](srctree/include/linux/interval_tree.h)
+
+use super::{
+    ByteRange,
+    PageRange, //
+};
+use crate::bindings;
+use core::{
+    cell::Cell,
+    iter,
+    ptr::NonNull, //
+};
+use kernel::{
+    container_of,
+    new_condvar,
+    new_spinlock_irq,
+    num::casts::arch::u64_as_usize,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        barrier::smp_mb,
+        CondVar,
+        SpinLockIrq, //
+    },
+    types::Opaque, //
+};
+use pin_init::{
+    pin_data,
+    pin_init, //
+};
+
+/// What somebody wants to do with a range of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Write it on the device, around the page cache.
+    Write,
+    /// Read it from the device into the page cache, or make it dirty there.
+    Fill,
+}
+
+/// A range and what it is claimed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// The range, in bytes.
+    pub(crate) range: ByteRange,
+}
+
+/// The claims of one file.
+#[pin_data]
+pub(crate) struct InFlight {
+    /// Number of claims that entered and have not left.
+    count: Atomic<u32>,
+    #[pin]
+    set: SpinLockIrq<Set>,
+    /// Woken whenever a claim leaves.
+    #[pin]
+    left: CondVar,
+}
+
+/// The claims by the pages that they touch.
+///
+/// # Invariants
+///
+/// Each node of the tree is in a [`Node`] that stays where it is until it is removed.
+struct Set {
+    root: Opaque<bindings::rb_root_cached>,
+    /// The ticket of the next claim. A cell, for the tree must not be moved.
+    next: Cell<u64>,
+}
+
+// SAFETY: The tree is only reached under the spinlock.
+unsafe impl Send for Set {}
+
+/// A claim in the tree.
+#[repr(C)]
+struct Node {
+    tree: Opaque<bindings::interval_tree_node>,
+    claim: Claim,
+    /// Smaller than that of every claim that came later.
+    ticket: u64,
+    /// Nothing elder is in its way. Changed under the spinlock.
+    begun: bool,
+}
+
+impl Set {
+    /// Returns the claims that touch `pages`.
+    fn over(&self, pages: PageRange) -> impl Iterator<Item = &Node> {
+        let root = self.root.get();
+        let (first, last) = (u64_as_usize(pages.first()), u64_as_usize(pages.last()));
+        // SAFETY: The tree is sound, by the type invariants, and borrowed with `self`.
+        let start = unsafe { bindings::cohfs_interval_tree_iter_first(root, first, last) };
+        iter::successors(NonNull::new(start), move |node| {
+            // SAFETY: As above; `node` is in the tree.
+            let next =
+                unsafe { bindings::cohfs_interval_tree_iter_next(node.as_ptr(), first, last) };
+            NonNull::new(next)
+        })
+        // SAFETY: Every node of the tree is in a `Node`, by the type invariants.
+        .map(|node| unsafe { &*container_of!(Opaque::cast_from(node.as_ptr()), Node, tree) })
+    }
+}
+
+impl InFlight {
+    /// Initialises it in place.
+    ///
+    /// # Safety
+    ///
+    /// `this` points to memory for one that nobody uses yet and that does not move.
+    pub(super) unsafe fn init_once(this: *mut Self) {
+        let init = pin_init!(Self {
+            count: Atomic::new(0),
+            // INVARIANT: An empty tree is all zeroes (`RB_ROOT_CACHED`).
+            set <- new_spinlock_irq!(
+                Set { root: Opaque::zeroed(), next: Cell::new(0) },
+                "cohfs_in_flight"
+            ),
+            left <- new_condvar!("cohfs_in_flight"),
+        });
+        // SAFETY: By our requirements.
+        unsafe { pin_init::raw_init(this, init) };
+    }
+
+    /// Says whether there is no claim at all. A moment later there may be one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
+    /// Orders what the caller added to the page cache before what it asks here next: whoever enters
+    /// a claim that it does not see will see what was added.
+    pub(crate) fn order_after_adding(&self) {
+        // Pairs with the `Full` in `enter`: each side writes its own word, then reads the other's.
+        smp_mb(Full);
+    }
+
+    /// Says whether a claim over `pages` for `purpose` has begun and not left.
+    pub(crate) fn has_begun(&self, pages: PageRange, purpose: Purpose) -> bool {
+        !self.is_empty()
+            && self
+                .set
+                .lock()
+                .over(pages)
+                .any(|node| node.begun && node.claim.purpose == purpose)
+    }
+
+    /// Enters a claim, and waits until no elder one is in its way. `in_the_way(claim, elder)` says
+    /// whether `elder`, which touches some page of it, is.
+    ///
+    /// # Context
+    ///
+    /// May sleep, until the I/O of elder claims is done.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`].
+    pub(crate) fn enter(
+        &self,
+        claim: Claim,
+        in_the_way: impl Fn(&Claim, &Claim) -> bool,
+    ) -> Result<Entry<'_>> {
+        let pages = claim.range.pages();
+        let node = KBox::new(
+            Node {
+                tree: Opaque::new(bindings::interval_tree_node {
+                    start: u64_as_usize(pages.first()),
+                    last: u64_as_usize(pages.last()),
+                    ..pin_init::zeroed()
+                }),
+                claim,
+                ticket: 0,
+                begun: false,
+            },
+            GFP_KERNEL,
+        )?;
+        // SAFETY: A box is never null.
+        let node = unsafe { NonNull::new_unchecked(KBox::into_raw(node)) };
+
+        let mut set = self.set.lock();
+        let ticket = set.next.get();
+        // OVERFLOW: 2^64 claims take centuries.
+        set.next.set(ticket + 1);
+        // SAFETY: Ours alone until it is in the tree.
+        unsafe { (*node.as_ptr()).ticket = ticket };
+        // SAFETY: Not in a tree yet, and it stays where it is until `Entry` is dropped.
+        // INVARIANT: The node is in a `Node`.
+        unsafe {
+            bindings::cohfs_interval_tree_insert(
+                Opaque::cast_into(&raw const (*node.as_ptr()).tree),
+                set.root.get(),
+            )
+        };
+        // Whoever finds the count zero from here on has done what he did before it.
+        self.count.fetch_add(1, Full);
+        let entry = Entry { set: self, node };
+
+        let has_to_wait = |set: &Set| {
+            set.over(pages)
+                .any(|other| other.ticket < ticket && in_the_way(&claim, &other.claim))
+        };
+        while has_to_wait(&set) {
+            self.left.wait(&mut set);
+        }
+        // SAFETY: Under the spinlock; nobody holds a reference to the node without it.
+        unsafe { (*node.as_ptr()).begun = true };
+        drop(set);
+        Ok(entry)
+    }
+}
+
+/// A claim that has entered; it leaves when this is dropped, in any context.
+///
+/// # Invariants
+///
+/// The node is in the tree of `set` and from a [`KBox`].
+#[must_use = "the claim leaves when the entry is dropped"]
+pub(crate) struct Entry<'a> {
+    set: &'a InFlight,
+    node: NonNull<Node>,
+}
+
+// SAFETY: The node is only touched under the spinlock, or when it is out of the tree.
+unsafe impl Send for Entry<'_> {}
+
+impl Entry<'_> {
+    /// Returns the same claim without a limit to its life.
+    ///
+    /// # Safety
+    ///
+    /// The file whose claim it is stays in memory until the result is dropped.
+    pub(crate) unsafe fn outlive(self) -> Entry<'static> {
+        // SAFETY: By our requirements; the types differ in nothing else.
+        unsafe { core::mem::transmute(self) }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        let set = self.set.set.lock();
+        // SAFETY: In the tree, by the type invariants.
+        unsafe {
+            bindings::cohfs_interval_tree_remove(
+                Opaque::cast_into(&raw const (*self.node.as_ptr()).tree),
+                set.root.get(),
+            )
+        };
+        self.set.count.fetch_sub(1, Relaxed);
+        drop(set);
+        self.set.left.notify_all();
+        // SAFETY: From a box, by the type invariants, and no longer in the tree.
+        drop(unsafe { KBox::from_raw(self.node.as_ptr()) });
+    }
+}

@@ -93,6 +93,8 @@ fn collide(
     let direct = file.open_direct()?;
     let mut waited = None;
     for _ in 0..window::ATTEMPTS {
+        // What is mapped cannot be dropped from the cache.
+        drop(waited.take());
         file.fill(1)?;
         let mapping = file.map(Share::Shared)?;
         sys::sync_fs(file.file())?;

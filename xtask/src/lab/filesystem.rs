@@ -36,7 +36,7 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
         fstype: "cohfs",
         options,
         policy: Some(policy),
-        coherent: matches!(policy.as_bytes(), b"seed"),
+        coherent: matches!(policy.as_bytes(), b"seed" | b"strict"),
     }
 }
 
@@ -44,12 +44,13 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
 pub(crate) const EXT2: FileSystem = foreign("ext2");
 
 /// Everything that can be asked for.
-pub(crate) const ALL: [FileSystem; 5] = [
+pub(crate) const ALL: [FileSystem; 6] = [
     EXT2,
     foreign("ext4"),
     ours("cohfs-none", "coherency=none", "none"),
     ours("cohfs-seed", "coherency=seed", "seed"),
     ours("cohfs-mainline", "coherency=mainline", "mainline"),
+    ours("cohfs", "coherency=strict", "strict"),
 ];
 
 /// Finds file systems by name. `cohfs` stands for all its policies.

@@ -84,19 +84,13 @@ fn super_block(bytes: &[u8]) {
     if sb.groups_count() < 10_000 {
         assert!(sb.overhead() > 0);
     }
-    let _ = (
-        sb.advice(0),
-        sb.on_error(),
-        sb.label(),
-        sb.read_only_features(),
-    );
+    let _ = (sb.advice(0), sb.on_error(), sb.read_only_features());
     sb.store_mounted(&mut raw, u32::MAX).expect("long enough");
     sb.store_unmounted(&mut raw, u32::MAX).expect("long enough");
     SuperBlock::store_error(&mut raw).expect("long enough");
     SuperBlock::store_free(&mut raw, 1, 1, 1).expect("long enough");
     SuperBlock::store_large_file(&mut raw).expect("long enough");
-    let sb = SuperBlock::parse(&raw, u64::MAX).expect("as good as before");
-    assert_eq!((sb.rev_level(), sb.free_blocks()), (1, 1));
+    SuperBlock::parse(&raw, u64::MAX).expect("as good as before");
 }
 
 fn group(bytes: &[u8], sb: &SuperBlock) {

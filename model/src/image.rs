@@ -144,21 +144,16 @@ impl<'a> Image<'a> {
     /// The super block's own account, by the names that `dumpe2fs -h` uses.
     pub fn account(&self) -> BTreeMap<&'static str, String> {
         let sb = &self.sb;
-        let label = String::from_utf8_lossy(sb.label()).into_owned();
         BTreeMap::from([
             ("Inode count", sb.inodes_count().to_string()),
             ("Block count", sb.blocks_count().to_string()),
             ("Reserved block count", sb.reserved_blocks().to_string()),
-            ("Free blocks", sb.free_blocks().to_string()),
-            ("Free inodes", sb.free_inodes().to_string()),
             ("First block", sb.first_data_block().to_string()),
             ("Block size", sb.block_size().to_string()),
             ("Blocks per group", sb.blocks_per_group().to_string()),
             ("Inodes per group", sb.inodes_per_group().to_string()),
-            ("Mount count", sb.mnt_count().to_string()),
             ("First inode", sb.first_ino().to_string()),
             ("Inode size", sb.inode_size().to_string()),
-            ("Filesystem volume name", label),
         ])
     }
 

@@ -6,6 +6,8 @@
 //! same files, and tested: on real images, on mutated ones, on arbitrary bytes, and (`explore`) in
 //! every interleaving with a page cache and a disk of the model's own.
 
+#[allow(dead_code, reason = "the file system uses more of it than the model")]
+#[allow(unused_imports, reason = "as above")]
 #[forbid(unsafe_code)]
 #[path = "../../rust/ext2/mod.rs"]
 mod ext2;

@@ -35,8 +35,7 @@ pub(crate) use self::edit::{
 };
 pub(crate) use self::lookup::{
     find,
-    Block,
-    Found, //
+    Block, //
 };
 
 /// Size of the head of an entry, and of the shortest entry, in bytes.

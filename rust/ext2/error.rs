@@ -25,7 +25,7 @@ pub(crate) enum Corrupt {
     },
     /// An inode number that no directory may name: reserved, or larger than there are.
     InodeNumber(Ino),
-    /// An inode in use whose bit in the bitmap is clear.
+    /// An inode that is in use, and that its bitmap has as free.
     InUse(Ino),
     /// A directory that has fewer links than itself and its subdirectories need.
     Links(u32),
@@ -64,13 +64,6 @@ pub(crate) enum Corrupt {
         group: u32,
         /// The block.
         block: DiskBlock,
-    },
-    /// A bitmap has an inode as free that is not.
-    InodeInUse {
-        /// Its group, counted from zero.
-        group: u32,
-        /// The inode.
-        ino: Ino,
     },
     /// An inode is to be freed that is free already.
     FreeInode {
@@ -175,7 +168,7 @@ impl fmt::Display for Corrupt {
                 write!(f, "group {group}: {what} at block {block} is misplaced")
             }
             Self::InodeNumber(ino) => write!(f, "inode {ino}: number is reserved or too large"),
-            Self::InUse(ino) => write!(f, "inode {ino}: in use, but free in its bitmap"),
+            Self::InUse(ino) => write!(f, "inode {ino}: in use, but free in the bitmap"),
             Self::Links(links) => write!(f, "{links} links are too few for its subdirectories"),
             Self::Deleted(ino) => write!(f, "inode {ino}: deleted"),
             Self::Inode { ino, fault } => write!(f, "inode {ino}: {fault}"),
@@ -201,12 +194,6 @@ impl fmt::Display for Corrupt {
                 write!(
                     f,
                     "group {group}: block {block} to be freed is free already"
-                )
-            }
-            Self::InodeInUse { group, ino } => {
-                write!(
-                    f,
-                    "group {group}: inode bitmap has inode {ino} as free, which has links"
                 )
             }
             Self::FreeInode { group, ino } => {

@@ -14,14 +14,8 @@ use core::fmt;
 pub(crate) struct Compat;
 
 impl Compat {
-    /// There is a journal. Without [`Incompat::RECOVER`] it is empty.
-    pub(crate) const HAS_JOURNAL: u32 = 0x4;
-    /// Inodes may have a block of extended attributes.
-    pub(crate) const EXT_ATTR: u32 = 0x8;
     /// Blocks behind the descriptors are kept for more of them.
     pub(crate) const RESIZE_INODE: u32 = 0x10;
-    /// Directories may have a hash tree, hidden in what looks like deleted entries.
-    pub(crate) const DIR_INDEX: u32 = 0x20;
     /// Only two groups hold backups, and the super block says which.
     pub(crate) const SPARSE_SUPER2: u32 = 0x200;
 }
@@ -84,7 +78,7 @@ impl SuperBlock {
 /// Features by name.
 ///
 /// Displays as a list with `, ` between the names. A flag that has none shows as e2fsprogs shows
-/// it: `FEATURE_`, then `C`, `R` or `I` for the set and the number of the bit.
+/// it: `FEATURE_`, then `R` or `I` for the set and the number of the bit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FeatureNames {
     set: &'static Set,
@@ -92,11 +86,6 @@ pub(crate) struct FeatureNames {
 }
 
 impl FeatureNames {
-    /// Names the flags of `bits` in the set of compatible features.
-    pub(crate) const fn compat(bits: u32) -> Self {
-        Self { set: &COMPAT, bits }
-    }
-
     /// Names the flags of `bits` in the set of read-only compatible features.
     pub(crate) const fn ro_compat(bits: u32) -> Self {
         Self {
@@ -143,30 +132,12 @@ impl fmt::Debug for FeatureNames {
     }
 }
 
-/// One of the three words of flags: the number of each bit that has a name, and the name.
+/// A word of flags: the number of each bit that has a name, and the name.
 #[derive(PartialEq, Eq)]
 struct Set {
     letter: char,
     names: &'static [(u32, &'static str)],
 }
-
-static COMPAT: Set = Set {
-    letter: 'C',
-    names: &[
-        (0, "dir_prealloc"),
-        (1, "imagic_inodes"),
-        (2, "has_journal"),
-        (3, "ext_attr"),
-        (4, "resize_inode"),
-        (5, "dir_index"),
-        (6, "lazy_bg"),
-        (8, "snapshot_bitmap"),
-        (9, "sparse_super2"),
-        (10, "fast_commit"),
-        (11, "stable_inodes"),
-        (12, "orphan_file"),
-    ],
-};
 
 static RO_COMPAT: Set = Set {
     letter: 'R',
@@ -223,10 +194,6 @@ mod tests {
             "filetype, extent, 64bit, flex_bg"
         );
         assert_eq!(FeatureNames::ro_compat(0x400).to_string(), "metadata_csum");
-        assert_eq!(
-            FeatureNames::compat(0x38).to_string(),
-            "ext_attr, resize_inode, dir_index"
-        );
     }
 
     #[test]
@@ -234,8 +201,8 @@ mod tests {
         assert_eq!(FeatureNames::incompat(1 << 31).to_string(), "FEATURE_I31");
         assert_eq!(FeatureNames::ro_compat(1 << 7).to_string(), "FEATURE_R7");
         assert_eq!(
-            FeatureNames::compat(1 << 30 | 4).to_string(),
-            "has_journal, FEATURE_C30"
+            FeatureNames::incompat(1 << 30 | 4).to_string(),
+            "needs_recovery, FEATURE_I30"
         );
     }
 }

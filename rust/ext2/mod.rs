@@ -23,9 +23,6 @@
 //!
 //! C headers: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
 
-// The format is here as a whole; the module does not use all of it yet (allocation, names).
-#![allow(dead_code, unused_imports)]
-
 mod cut;
 pub(crate) mod dir;
 mod error;
@@ -48,7 +45,6 @@ pub(crate) mod xattr;
 pub(crate) use self::{
     cut::{
         Cut,
-        Partial,
         Step, //
     },
     error::{

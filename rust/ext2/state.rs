@@ -34,15 +34,10 @@ pub(crate) enum OnError {
 }
 
 impl SuperBlock {
-    /// Set in [`Self::state`] while nobody has it mounted for writing.
+    /// Set in the state on disk while nobody has it mounted for writing.
     pub(crate) const VALID_FS: u16 = 1;
-    /// Set in [`Self::state`] once damage was found.
+    /// Set in the state on disk once damage was found.
     pub(crate) const ERROR_FS: u16 = 2;
-
-    /// Flags [`Self::VALID_FS`] and [`Self::ERROR_FS`], as found.
-    pub(crate) fn state(&self) -> u16 {
-        self.state
-    }
 
     /// What to do on damage. As in `fs/ext2`, anything unknown means read-only.
     pub(crate) fn on_error(&self) -> OnError {
@@ -51,16 +46,6 @@ impl SuperBlock {
             3 => OnError::Panic,
             _ => OnError::ReadOnly,
         }
-    }
-
-    /// Mounts for writing since the last check, as found.
-    pub(crate) fn mnt_count(&self) -> u16 {
-        self.mnt_count
-    }
-
-    /// Mounts for writing after which a check is due; see [`Self::advice`] for when it is not.
-    pub(crate) fn max_mnt_count(&self) -> u16 {
-        self.max_mnt_count
     }
 
     /// Returns why a check is advisable before it is written, as `ext2_setup_super` has it.

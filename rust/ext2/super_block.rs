@@ -18,7 +18,6 @@ use super::{
     FeatureNames,
     Incompat,
     Refusal,
-    RoCompat,
     SUPER_SIZE, //
 };
 use core::num::NonZeroU32;
@@ -68,10 +67,7 @@ pub(crate) struct SuperBlock {
     pub(super) compat: u32,
     pub(super) ro_compat: u32,
     pub(super) incompat: u32,
-    rev_level: u32,
     reserved_blocks: u32,
-    free_blocks: u32,
-    free_inodes: u32,
     def_resuid: u16,
     def_resgid: u16,
     pub(super) state: u16,
@@ -81,7 +77,6 @@ pub(crate) struct SuperBlock {
     pub(super) lastcheck: u32,
     pub(super) checkinterval: u32,
     uuid: [u8; 16],
-    label: [u8; 16],
 }
 
 impl SuperBlock {
@@ -257,10 +252,7 @@ impl SuperBlock {
             compat,
             ro_compat: es.feature_ro_compat.get(),
             incompat,
-            rev_level,
             reserved_blocks: es.r_blocks_count.get(),
-            free_blocks: es.free_blocks_count.get(),
-            free_inodes: es.free_inodes_count.get(),
             def_resuid: es.def_resuid.get(),
             def_resgid: es.def_resgid.get(),
             state: es.state.get(),
@@ -270,7 +262,6 @@ impl SuperBlock {
             lastcheck: es.lastcheck.get(),
             checkinterval: es.checkinterval.get(),
             uuid: es.uuid,
-            label: es.volume_name,
         })
     }
 
@@ -282,16 +273,6 @@ impl SuperBlock {
     /// Lowest inode number that is not reserved.
     pub(crate) fn first_ino(&self) -> u32 {
         self.first_ino
-    }
-
-    /// Free blocks when this was written. The descriptors know better.
-    pub(crate) fn free_blocks(&self) -> u32 {
-        self.free_blocks
-    }
-
-    /// Free inodes when this was written. The descriptors know better.
-    pub(crate) fn free_inodes(&self) -> u32 {
-        self.free_inodes
     }
 
     /// Blocks that only [`Self::def_resuid`] and [`Self::def_resgid`] may use.
@@ -312,19 +293,6 @@ impl SuperBlock {
     /// Unique number of the file system.
     pub(crate) fn uuid(&self) -> [u8; 16] {
         self.uuid
-    }
-
-    /// Name of the file system, without the zero bytes behind it.
-    pub(crate) fn label(&self) -> &[u8] {
-        self.label
-            .split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
-    }
-
-    /// Revision of the format: 0 or 1.
-    pub(crate) fn rev_level(&self) -> u32 {
-        self.rev_level
     }
 }
 

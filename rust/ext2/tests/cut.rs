@@ -91,7 +91,7 @@ fn the_cut_is_as_short_as_it_can_be() {
     let sb = super_block(0, |_| ());
     let steps = |keep| {
         let cut = Cut::to(keep, &sb);
-        let from = |partial: &super::super::Partial| {
+        let from = |partial: &super::super::cut::Partial| {
             partial
                 .steps()
                 .iter()

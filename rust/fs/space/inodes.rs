@@ -121,13 +121,7 @@ fn is_unused(sb: &SuperBlock, group: &Group, ino: Ino) -> Result<bool> {
         }
     }
     if ext2::Inode::has_links(&raw) {
-        let _ = error::corrupt(
-            sb,
-            &Corrupt::InodeInUse {
-                group: group.desc().group(),
-                ino,
-            },
-        );
+        let _ = error::corrupt(sb, &Corrupt::InUse(ino));
         return Ok(false);
     }
     Ok(true)

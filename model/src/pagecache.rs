@@ -32,7 +32,7 @@ mod writeback;
 pub(crate) use self::folio::{Busy, FolioRef, Removal};
 pub(crate) use self::ghost::{Verdict, Verdicts};
 pub(crate) use self::host::{Host, InodeLockGuard, InvalidateGuard};
-pub(crate) use self::in_flight::{Claim, Entry, InFlight, Purpose};
+pub(crate) use self::in_flight::{Claim, Entry, GateHeld, InFlight, Purpose};
 pub(crate) use self::mapping::{cells, AddressSpace};
 pub(crate) use self::range::{ByteRange, PageRange};
 pub(crate) use self::setup::{Breakage, Cached, Setup};

@@ -12,6 +12,10 @@
 INTERVAL_TREE_DEFINE(struct interval_tree_node, rb, unsigned long, __subtree_last,
 		     COHFS_FIRST, COHFS_LAST,, cohfs_interval_tree)
 
+#ifdef CONFIG_LOCKDEP
+static struct lockdep_map cohfs_gate_map = STATIC_LOCKDEP_MAP_INIT("cohfs_gate", &cohfs_gate_map);
+#endif
+
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp)
 {
 	return alloc_inode_sb(sb, cache, gfp);
@@ -185,6 +189,21 @@ bool cohfs_folio_test_uptodate(const struct folio *folio)
 bool cohfs_folio_test_writeback(const struct folio *folio)
 {
 	return folio_test_writeback(folio);
+}
+
+void cohfs_gate_acquire(void)
+{
+	lock_map_acquire(&cohfs_gate_map);
+}
+
+void cohfs_gate_acquire_read(void)
+{
+	lock_map_acquire_read(&cohfs_gate_map);
+}
+
+void cohfs_gate_release(void)
+{
+	lock_map_release(&cohfs_gate_map);
 }
 
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count)

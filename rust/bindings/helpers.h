@@ -12,6 +12,7 @@
 #include <linux/interval_tree.h>
 #include <linux/iomap.h>
 #include <linux/kdev_t.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
@@ -56,6 +57,9 @@ size_t cohfs_folio_size(const struct folio *folio);
 bool cohfs_folio_test_dirty(const struct folio *folio);
 bool cohfs_folio_test_uptodate(const struct folio *folio);
 bool cohfs_folio_test_writeback(const struct folio *folio);
+void cohfs_gate_acquire(void);
+void cohfs_gate_acquire_read(void);
+void cohfs_gate_release(void);
 ssize_t cohfs_generic_write_sync(struct kiocb *iocb, ssize_t count);
 void cohfs_get_bh(struct buffer_head *bh);
 u32 cohfs_get_random_u32_below(u32 ceil);

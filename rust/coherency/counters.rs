@@ -16,6 +16,10 @@ pub(crate) struct Counters {
     pub(super) reported: Counter,
     /// Direct writes that left old bytes in the cache and said so to the next `fsync`.
     pub(super) left_stale: Counter,
+    /// Direct writes that waited for those before them.
+    pub(super) gate_waits: Counter,
+    /// Fillers that waited for direct writes.
+    pub(super) turn_waits: Counter,
     /// Walks over a range.
     pub(super) walks: Counter,
     /// Folios removed.
@@ -50,6 +54,8 @@ impl Counters {
             ("direct_writes_through_cache", &self.through_cache),
             ("direct_writes_reported_busy", &self.reported),
             ("direct_writes_left_stale", &self.left_stale),
+            ("gate_waits", &self.gate_waits),
+            ("turn_waits", &self.turn_waits),
             ("walks", &self.walks),
             ("folios_removed", &self.removed),
             ("folios_busy_dirty", &self.busy_dirty),

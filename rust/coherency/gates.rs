@@ -28,13 +28,16 @@
 //! with no folio locked, but with what the VFS locked before (`i_rwsem`, `mmap_lock`,
 //! `invalidate_lock`). Therefore *who holds a gate touches neither user memory nor any of these, and
 //! enters no second gate*; it waits for the device and for folio locks, whose holders do not wait for
-//! gates. In the debug kernel lockdep checks this at every wait.
+//! gates. In the debug kernel lockdep checks this at every
+//! place where somebody might wait.
 
+use super::Counters;
 use crate::pagecache::{
     AddressSpace,
     ByteRange,
     Claim,
     Entry,
+    GateHeld,
     PageRange,
     Purpose, //
 };
@@ -46,6 +49,7 @@ use crate::prelude::*;
 pub(crate) struct Gate<'a> {
     mapping: &'a AddressSpace,
     entry: Entry<'a>,
+    _held: GateHeld,
 }
 
 impl<'a> Gate<'a> {
@@ -59,13 +63,23 @@ impl<'a> Gate<'a> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn enter(mapping: &'a AddressSpace, range: ByteRange) -> Result<Self> {
+    pub(crate) fn enter(
+        mapping: &'a AddressSpace,
+        range: ByteRange,
+        counters: &Counters,
+    ) -> Result<Self> {
         let claim = Claim {
             purpose: Purpose::Write,
             range,
         };
+        let held = GateHeld::acquire();
         let entry = mapping.in_flight().enter(claim, is_in_the_way)?;
-        Ok(Self { mapping, entry })
+        counters.gate_waits.add(u64::from(entry.has_waited()));
+        Ok(Self {
+            mapping,
+            entry,
+            _held: held,
+        })
     }
 
     /// Returns the page cache of the file.
@@ -88,6 +102,7 @@ impl<'a> Gate<'a> {
 /// The caller holds the locks of the folios, and they are in the page cache, perhaps only just.
 /// "No" holds until they are unlocked: who enters a gate after it finds them there and takes the locks.
 pub(crate) fn is_closed(mapping: &AddressSpace, pages: PageRange) -> bool {
+    GateHeld::might_wait();
     mapping.in_flight().order_after_adding();
     mapping.in_flight().has_begun(pages, Purpose::Write)
 }
@@ -102,7 +117,12 @@ pub(crate) fn is_closed(mapping: &AddressSpace, pages: PageRange) -> bool {
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn turn(mapping: &AddressSpace, range: ByteRange) -> Result<Turn<'_>> {
+pub(crate) fn turn<'a>(
+    mapping: &'a AddressSpace,
+    range: ByteRange,
+    counters: &Counters,
+) -> Result<Turn<'a>> {
+    GateHeld::might_wait();
     if mapping.in_flight().is_empty() {
         return Ok(Turn(None));
     }
@@ -111,6 +131,7 @@ pub(crate) fn turn(mapping: &AddressSpace, range: ByteRange) -> Result<Turn<'_>>
         range,
     };
     let entry = mapping.in_flight().enter(claim, is_in_the_way)?;
+    counters.turn_waits.add(u64::from(entry.has_waited()));
     Ok(Turn(Some(entry)))
 }
 

@@ -65,7 +65,7 @@ fn try_to_make_way<'a>(
     range: ByteRange,
     counters: &Counters,
 ) -> Result<Option<Gate<'a>>> {
-    let gate = Gate::enter(mapping, range)?;
+    let gate = Gate::enter(mapping, range, counters)?;
     if !mapping.has_folios_in(range) {
         return Ok(Some(gate));
     }
@@ -121,7 +121,11 @@ pub(super) fn direct_write(
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn wait_for_writes(lock: &InodeLockGuard<'_>, range: ByteRange) -> Result {
+pub(crate) fn wait_for_writes(
+    lock: &InodeLockGuard<'_>,
+    range: ByteRange,
+    counters: &Counters,
+) -> Result {
     // The turn is given up at once: nobody can begin while the lock is held.
-    gates::turn(lock.mapping(), range).map(drop)
+    gates::turn(lock.mapping(), range, counters).map(drop)
 }

@@ -102,7 +102,7 @@ impl Mapper for Map {
     }
 
     fn turn(inode: &Inode, range: ByteRange) -> Result<Turn<'_>> {
-        gates::turn(inode.mapping(), range)
+        gates::turn(inode.mapping(), range, &inode.sb().data().counters)
     }
 
     fn changes(inode: &Inode) -> u64 {

@@ -210,13 +210,19 @@ impl InFlight {
         };
         // Whoever finds the count zero from here on has done what he did before it.
         self.count.fetch_add(1, Full);
-        let entry = Entry { set: self, node };
+        let entry = Entry {
+            set: self,
+            node,
+            waited: false,
+        };
 
         let has_to_wait = |set: &Set| {
             set.over(pages)
                 .any(|other| other.ticket < ticket && in_the_way(&claim, &other.claim))
         };
+        let mut entry = entry;
         while has_to_wait(&set) {
+            entry.waited = true;
             self.left.wait(&mut set);
         }
         // SAFETY: Under the spinlock; nobody holds a reference to the node without it.
@@ -235,12 +241,18 @@ impl InFlight {
 pub(crate) struct Entry<'a> {
     set: &'a InFlight,
     node: NonNull<Node>,
+    waited: bool,
 }
 
 // SAFETY: The node is only touched under the spinlock, or when it is out of the tree.
 unsafe impl Send for Entry<'_> {}
 
 impl Entry<'_> {
+    /// Says whether it had to wait for an elder one.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.waited
+    }
+
     /// Returns the same claim without a limit to its life.
     ///
     /// # Safety

@@ -20,6 +20,7 @@
 //! [`mm/filemap.c`](srctree/mm/filemap.c), [`mm/truncate.c`](srctree/mm/truncate.c)
 
 mod folio;
+mod held;
 mod host;
 mod in_flight;
 mod mapping;
@@ -32,6 +33,7 @@ pub(crate) use self::folio::{
     FolioRef,
     Removal, //
 };
+pub(crate) use self::held::GateHeld;
 pub(crate) use self::host::{
     Host,
     InodeLockGuard,

@@ -215,8 +215,8 @@ fn unsorted_helpers(text: &str) -> Vec<(usize, String)> {
             continue;
         };
         let name = before.rsplit([' ', '*']).next().unwrap_or_default();
-        // A macro of the kernel that makes functions; what they are called is among its arguments.
-        if before == name && name.ends_with("_DEFINE") {
+        // A macro of the kernel that makes functions, with their names among its arguments; data.
+        if before == name && name.ends_with("_DEFINE") || before.contains('=') {
             continue;
         }
         if !name.starts_with("cohfs_") {

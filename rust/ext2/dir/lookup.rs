@@ -6,7 +6,8 @@
 
 use super::{
     corrupt,
-    Head, //
+    Head,
+    HEAD_LEN, //
 };
 use crate::ext2::{
     Corrupt,
@@ -20,8 +21,8 @@ pub(crate) trait Block {
     /// Returns its size in bytes.
     fn size(&self) -> usize;
 
-    /// Returns the four bytes from `offset` on, a multiple of four, if they are within the block.
-    fn word(&self, offset: usize) -> Option<[u8; 4]>;
+    /// Returns the eight bytes from `offset` on, if they are within the block.
+    fn head(&self, offset: usize) -> Option<[u8; HEAD_LEN]>;
 
     /// Says whether the bytes from `offset` on are `name`.
     fn has(&self, offset: usize, name: &[u8]) -> bool;
@@ -32,7 +33,7 @@ impl Block for [u8] {
         self.len()
     }
 
-    fn word(&self, offset: usize) -> Option<[u8; 4]> {
+    fn head(&self, offset: usize) -> Option<[u8; HEAD_LEN]> {
         self.get(offset..)?.first_chunk().copied()
     }
 
@@ -71,7 +72,7 @@ pub(crate) fn find(
             .map_err(|fault| corrupt(dir, offset, fault))?;
         let alike = usize::from(head.name_len) == name.len() && head.ino.get() != 0;
         // OVERFLOW: An offset in a block.
-        if alike && block.has(offset + super::HEAD_LEN, name) {
+        if alike && block.has(offset + HEAD_LEN, name) {
             let ino = head.ino;
             return Ok(Some(Found { ino, offset }));
         }
@@ -81,11 +82,9 @@ pub(crate) fn find(
 }
 
 fn head(block: &(impl Block + ?Sized), offset: usize) -> Option<Head> {
-    let ino = block.word(offset)?;
-    // OVERFLOW: An offset in a block.
-    let [low, high, name_len, file_type] = block.word(offset + 4)?;
+    let [a, b, c, d, low, high, name_len, file_type] = block.head(offset)?;
     Some(Head {
-        ino: Ino(u32::from_le_bytes(ino)),
+        ino: Ino(u32::from_le_bytes([a, b, c, d])),
         rec_len: u16::from_le_bytes([low, high]),
         name_len,
         file_type,

@@ -172,9 +172,10 @@ impl ext2::dir::Block for BufferHead {
         self.size()
     }
 
-    fn word(&self, offset: usize) -> Option<[u8; 4]> {
-        // It is either within the block or not.
-        self.le32(offset).ok().map(u32::to_le_bytes)
+    fn head(&self, offset: usize) -> Option<[u8; 8]> {
+        let mut head = [0; 8];
+        // They are either within the block or not.
+        self.copy_to(offset, &mut head).ok().map(|()| head)
     }
 
     fn has(&self, offset: usize, name: &[u8]) -> bool {

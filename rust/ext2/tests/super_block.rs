@@ -252,6 +252,24 @@ fn what_was_not_clean_before_is_not_made_clean() {
 }
 
 #[test]
+fn what_is_free_is_written_down_with_the_time() {
+    let mut raw = raw_super();
+    let before = raw.as_bytes().to_vec();
+    SuperBlock::store_free(raw.as_mut_bytes(), 5, 6, 7).expect("long enough");
+    let stored = (
+        raw.free_blocks_count.get(),
+        raw.free_inodes_count.get(),
+        raw.wtime.get(),
+    );
+    assert_eq!(stored, (5, 6, 7));
+    raw.free_blocks_count.set(0);
+    raw.free_inodes_count.set(0);
+    raw.wtime.set(0);
+    assert_eq!(raw.as_bytes(), before);
+    SuperBlock::store_free(&mut raw.as_mut_bytes()[..1023], 5, 6, 7).expect_err("too short");
+}
+
+#[test]
 fn the_first_large_file_is_written_down_once() {
     let mut raw = raw_super();
     raw.feature_ro_compat.set(RoCompat::SPARSE_SUPER);

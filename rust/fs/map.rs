@@ -88,7 +88,11 @@ impl Mapper for Map {
         }
     }
 
-    fn end(inode: &Inode) {
+    fn end(inode: &Inode, grown: bool) {
+        if grown {
+            // The times need not have moved, and the block was there: nobody else would do it.
+            inode.mark_dirty();
+        }
         let pending = inode.data().tree.lock().pending.take();
         if let Some(pending) = pending {
             pending.release(inode);

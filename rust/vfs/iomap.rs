@@ -81,8 +81,8 @@ pub(crate) trait Mapper: Sized + 'static {
     /// The next `fsync` gets it.
     fn written(inode: &Inode<Self::Fs>, range: ByteRange) -> Result;
 
-    /// Ends what `map` began for [`Intent::Write`].
-    fn end(inode: &Inode<Self::Fs>);
+    /// Ends what `map` began for [`Intent::Write`]; `grown` if the file is larger than it was.
+    fn end(inode: &Inode<Self::Fs>, grown: bool);
 
     /// What a filler holds while he fills or dirties a folio.
     type Turn<'a>;
@@ -195,11 +195,13 @@ impl<M: Mapper> VTable<M> {
         _length: bindings::loff_t,
         _written: isize,
         flags: c_uint,
-        _iomap: *mut bindings::iomap,
+        iomap: *mut bindings::iomap,
     ) -> c_int {
         if intent(flags) == Intent::Write {
             // SAFETY: By our requirements.
-            M::end(unsafe { Inode::from_raw(inode) });
+            let (inode, iomap) = unsafe { (Inode::from_raw(inode), &*iomap) };
+            let grown = u32::from(iomap.flags) & bindings::IOMAP_F_SIZE_CHANGED != 0;
+            M::end(inode, grown);
         }
         0
     }

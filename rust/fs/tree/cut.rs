@@ -119,6 +119,9 @@ impl Cutter<'_> {
         let Some((step, deeper)) = steps.split_first() else {
             return Ok(());
         };
+        if node.get(inode, index)? == 0 {
+            return Ok(());
+        }
         self.check(node, index)?;
         let Some((block, buffer)) = self.child(node, index)? else {
             return Ok(());

@@ -214,6 +214,11 @@ fn transfer<'a>(
         }
         return Ok(written);
     }
+    let gap = range.pos().saturating_sub(inode.size());
+    if let Some(tail) = ByteRange::new(inode.size(), gap) {
+        // It was zeroed in the page cache just now, and must not be written over what we write.
+        inode.mapping().write_and_wait(tail)?;
+    }
     let written = direct(iocb)?;
     if let Some(range) = range.first(written) {
         inode.extend_to(range.end(), lock);

@@ -175,6 +175,29 @@ impl Mapping {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Writes `len` bytes of the mapping from `offset` on to `file` at `file_offset`.
+    ///
+    /// The kernel reads them from the mapping itself, faults included.
+    pub fn write_to(
+        &self,
+        offset: usize,
+        len: usize,
+        file: &File,
+        file_offset: u64,
+    ) -> io::Result<usize> {
+        assert!(offset + len <= self.len);
+        // SAFETY: The source is `len` bytes of the mapping by the assertion.
+        let count = unsafe {
+            libc::pwrite(
+                file.as_raw_fd(),
+                self.address.as_ptr().cast::<u8>().add(offset).cast(),
+                len,
+                file_offset.cast_signed(),
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
     /// Which pages of the file are in the page cache.
     pub fn resident(&self) -> io::Result<Vec<bool>> {
         let mut map = vec![0_u8; self.len.div_ceil(crate::sys::page_size())];

@@ -7,6 +7,7 @@ use crate::registry::Claim;
 mod behind;
 mod direct_read;
 mod granularity;
+mod holes;
 mod invalidate;
 mod large_folio;
 mod mapped;
@@ -31,6 +32,7 @@ pub const GROUPS: &[&[Claim]] = &[
     storms::CLAIMS,
     pinned::CLAIMS,
     large_folio::CLAIMS,
+    holes::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

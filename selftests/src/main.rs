@@ -141,10 +141,9 @@ fn obey(verb: Verb) -> Result<u8> {
             return Ok(runner::run(&dir, &chosen.claims(), timeout)?.exit_status());
         }
         Verb::Generate { settings } => {
-            if let Some(failure) = generator::run(&settings) {
-                println!("{failure}");
-                return Ok(1);
-            }
+            let result = generator::run(&settings);
+            println!("{}", result.as_ref().unwrap_or_else(|failure| failure));
+            return Ok(u8::from(result.is_err()));
         }
         Verb::Exec { dir, claim } => {
             let outcome = runner::exec(&dir, claim);

@@ -23,16 +23,24 @@ const NODES: usize = 250;
 /// the kernel takes, 4096 bytes.
 const DEEP: usize = 1_500;
 
+/// What steps may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// How many bytes the files may keep together before cutting goes first.
+    pub budget: u64,
+    /// Stores through a mapping.
+    pub stores: bool,
+    /// Unmounting, dropping the caches of the machine, and looking at what is free.
+    pub remounts: bool,
+    /// Names that change places, which stock ext2 refuses.
+    pub exchanges: bool,
+}
+
 /// Chooses steps.
 #[derive(Debug)]
 pub struct Chooser {
     random: Rng,
-    /// How many bytes the files may keep together before cutting goes first.
-    budget: u64,
-    /// Whether steps may be stores through a mapping.
-    stores: bool,
-    /// Whether steps may unmount, drop the caches of the machine, and look at what is free.
-    remounts: bool,
+    allowed: Allowed,
 }
 
 /// The tree as it is, by what there is to choose from.
@@ -108,12 +116,10 @@ impl<'a> Choice<'a> {
 
 impl Chooser {
     /// A chooser whose steps depend on `seed` and on the tree alone.
-    pub fn new(seed: u64, budget: u64, stores: bool, remounts: bool) -> Self {
+    pub fn new(seed: u64, allowed: Allowed) -> Self {
         Self {
             random: Rng::with_seed(seed),
-            budget,
-            stores,
-            remounts,
+            allowed,
         }
     }
 
@@ -126,7 +132,7 @@ impl Chooser {
     /// The next step.
     pub fn next(&mut self, model: &Model) -> Step {
         let choice = Choice::new(model);
-        if model.kept() > self.budget
+        if model.kept() > self.allowed.budget
             && let Some(step) = self.save(&choice)
         {
             return step;
@@ -136,7 +142,7 @@ impl Chooser {
                 0..550 => self.on_files(&choice),
                 550..940 => self.on_names(&choice, model.count() > NODES),
                 940..975 => Some(self.list(&choice)),
-                975.. if !self.remounts => None,
+                975.. if !self.allowed.remounts => None,
                 975..992 => Some(Step::Statfs),
                 992..996 => Some(Step::DropCaches),
                 _ => Some(Step::Remount),

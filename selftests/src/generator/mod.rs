@@ -23,6 +23,7 @@ pub mod observe;
 pub mod side;
 pub mod step;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ use anyhow::bail;
 use anyhow::ensure;
 use rustix::io::Errno;
 
+use choose::Allowed;
 use choose::Chooser;
 use model::Id;
 use model::Model;
@@ -48,12 +50,13 @@ const SHOWN: usize = 12;
 const ROUND: u64 = 500;
 
 /// How large a file may be at the end, in bytes, so that it can be read whole.
-const LARGE: u64 = 4 << 20;
+const LARGE: u64 = 1 << 20;
 
 /// What to do.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settings {
-    /// A directory; repeat it to compare several. It must have no `tree` in it.
+    /// A directory; repeat it to compare several, which leaves out names that change places. It
+    /// must have no `tree` in it.
     #[arg(long = "dir", value_name = "DIR", required = true)]
     dirs: Vec<PathBuf>,
     /// What the steps depend on.
@@ -75,6 +78,9 @@ pub struct Settings {
     /// Leaves out stores through mappings, which stock ext2 loses when the disk is full.
     #[arg(long)]
     no_stores: bool,
+    /// Prints every step before it is done.
+    #[arg(long)]
+    trace: bool,
 }
 
 /// A run.
@@ -85,44 +91,58 @@ struct Run {
     observer: Observer,
     /// The steps so far, each with the nodes it touched.
     history: Vec<(Step, BTreeSet<Id>)>,
+    /// How many steps were answered by which error.
+    errors: BTreeMap<i32, usize>,
 }
 
-/// Does the steps and says what went wrong, if anything did: which step, and what led to it.
-pub fn run(settings: &Settings) -> Option<String> {
-    let error = generate(settings).err()?;
+/// Does the steps and says how many were answered by which error.
+///
+/// # Errors
+///
+/// What went wrong, in words: which step, and what led to it.
+pub fn run(settings: &Settings) -> Result<String, String> {
     // For people.
-    Some(format!("{error:#}").replace(&"long".repeat(63), "(long * 63)"))
+    let shorten = |text: String| text.replace(&"long".repeat(63), "(long * 63)");
+    let describe = |error| format!("seed {}, {error:#}", settings.seed);
+    generate(settings).map_err(|error| shorten(describe(error)))
 }
 
-fn generate(settings: &Settings) -> Result<()> {
+fn generate(settings: &Settings) -> Result<String> {
     rustix::process::umask(rustix::fs::Mode::empty());
     let free = settings.dirs.iter().map(free).collect::<Result<Vec<_>>>()?;
     let sides = settings
         .dirs
         .iter()
         .map(|dir| Side::new(dir, settings.fill));
-    let budget = if settings.fill {
-        u64::MAX
-    } else {
-        settings.budget << 20
+    let allowed = Allowed {
+        budget: if settings.fill {
+            u64::MAX
+        } else {
+            settings.budget << 20
+        },
+        stores: !settings.no_stores,
+        remounts: settings.remount,
+        exchanges: settings.dirs.len() == 1,
     };
     let mut run = Run {
-        chooser: Chooser::new(settings.seed, budget, !settings.no_stores, settings.remount),
+        chooser: Chooser::new(settings.seed, allowed),
         model: Model::default(),
         sides: sides.collect::<Result<_>>()?,
         observer: Observer::new(),
         history: Vec::new(),
+        errors: BTreeMap::new(),
     };
     for number in 0..settings.steps {
         let step = run.chooser.next(&run.model);
-        run.step(&step)
-            .with_context(|| run.story(number, settings.seed))?;
-        if matches!(step, Step::Remount) || number % ROUND == ROUND - 1 {
-            let everything = run.observer.look_at_all(&mut run.model, &mut run.sides);
-            everything.with_context(|| run.story(number, settings.seed))?;
+        if settings.trace {
+            println!("{number}: {step:?}");
+        }
+        run.step(&step).with_context(|| run.story())?;
+        if step == Step::Remount || number % ROUND == ROUND - 1 {
+            run.look_at_all()?;
         }
     }
-    run.settle(settings.fill).context("at the end")?;
+    run.settle(settings.fill)?;
     for (before, side) in free.iter().zip(&mut run.sides) {
         side.close();
         if settings.fill {
@@ -135,7 +155,17 @@ fn generate(settings: &Settings) -> Result<()> {
             );
         }
     }
-    Ok(())
+    let full = run.errors.contains_key(&Errno::NOSPC.raw_os_error());
+    ensure!(full || !settings.fill, "the disk was never full");
+    let errors = run
+        .errors
+        .iter()
+        .map(|(error, count)| format!("\n{count} times {}", Errno::from_raw_os_error(*error)));
+    Ok(format!(
+        "{} steps{}",
+        settings.steps,
+        errors.collect::<String>()
+    ))
 }
 
 impl Run {
@@ -173,10 +203,33 @@ impl Run {
                 .map(|(side, answer)| format!("\n  {side}: {}", tell(answer)));
             bail!("the answers differ{}", lines.collect::<String>());
         }
-        let Ok(answer) = first else { return Ok(()) };
+        let answer = match first {
+            Ok(answer) => answer,
+            Err(error) => {
+                *self.errors.entry(error.raw_os_error()).or_default() += 1;
+                return Ok(());
+            }
+        };
         observe::expect_answer(&self.model, step, &answer.text, &answer.bytes)?;
         let applied = self.model.apply(step, answer.count);
         applied.map_err(|why| anyhow::anyhow!("it succeeded, and must not: {why}"))
+    }
+
+    /// Looks at the whole tree.
+    fn look_at_all(&mut self) -> Result<()> {
+        for (path, id) in self.model.walk() {
+            let seen = self
+                .observer
+                .look_at(&mut self.model, &mut self.sides, &path, id);
+            seen.with_context(|| {
+                let last = self.history.len() - 1;
+                format!(
+                    "after step {last}\nbefore it, on this:\n{}then",
+                    self.before(last + 1, &BTreeSet::from([id]))
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// Free space and what the files use whose use may vary must be the same together.
@@ -209,8 +262,7 @@ impl Run {
         for slot in 0..model::SLOTS {
             self.step(&Step::Close { slot })?;
         }
-        self.observer
-            .look_at_all(&mut self.model, &mut self.sides)?;
+        self.look_at_all()?;
         if fill {
             return Ok(());
         }
@@ -256,20 +308,21 @@ impl Run {
         paths.chain(slot.map(|open| open.id)).collect()
     }
 
-    /// What led to the last step: the steps before it, and those that touched the same.
-    fn story(&self, number: u64, seed: u64) -> String {
-        let Some((last, touched)) = self.history.last() else {
-            return String::new();
-        };
-        let related = self.history.iter().enumerate().rev().skip(1);
-        let related = related.filter(|(_, (_, others))| !others.is_disjoint(touched));
-        let mut lines: Vec<_> = related
-            .take(SHOWN)
-            .map(|(number, (step, _))| format!("  {number}: {step:?}"))
-            .collect();
-        lines.reverse();
-        let earlier = lines.join("\n");
-        format!("seed {seed}, step {number}: {last:?}\nbefore it, on the same:\n{earlier}\nthen")
+    /// The last step and what led to it.
+    fn story(&self) -> String {
+        let last = self.history.len() - 1;
+        let (step, touched) = &self.history[last];
+        let before = self.before(last, touched);
+        format!("step {last}: {step:?}\nbefore it, on the same:\n{before}then")
+    }
+
+    /// The steps before one that touched the same.
+    fn before(&self, number: usize, touched: &BTreeSet<Id>) -> String {
+        let earlier = self.history.iter().enumerate().take(number).rev();
+        let related = earlier.filter(|(_, (_, others))| !others.is_disjoint(touched));
+        let lines = related.take(SHOWN);
+        let lines = lines.map(|(number, (step, _))| format!("  {number}: {step:?}\n"));
+        lines.collect::<Vec<_>>().into_iter().rev().collect()
     }
 }
 

@@ -90,35 +90,34 @@ impl Observer {
         Ok(())
     }
 
-    /// Looks at the whole tree: every name, and every file wherever it holds bytes.
-    pub fn look_at_all(&self, model: &mut Model, sides: &mut [Side]) -> Result<()> {
-        for (path, id) in model.walk() {
-            let target = Target::Path(path.clone());
-            self.attributes(model, sides, &target)?;
-            if let Some(content) = model.content(id) {
-                let runs = content.runs();
-                let ends = [0, content.size().saturating_sub(1)].map(|at| (at, at + 1));
-                for (start, end) in runs.into_iter().chain(ends) {
-                    content_is(
-                        model,
-                        sides,
-                        &target,
-                        start.saturating_sub(PAGE),
-                        end + PAGE,
-                    )?;
-                }
+    /// Looks at a node of the tree: its attributes, every name in it, and its bytes wherever it
+    /// holds some.
+    pub fn look_at(&self, model: &mut Model, sides: &mut [Side], path: &str, id: Id) -> Result<()> {
+        let target = Target::Path(path.to_owned());
+        self.attributes(model, sides, &target)?;
+        if let Some(content) = model.content(id) {
+            let runs = content.runs();
+            let ends = [0, content.size().saturating_sub(1)].map(|at| (at, at + 1));
+            for (start, end) in runs.into_iter().chain(ends) {
+                content_is(
+                    model,
+                    sides,
+                    &target,
+                    start.saturating_sub(PAGE),
+                    end + PAGE,
+                )?;
             }
-            if model.names(id).is_some() {
-                let step = Step::List {
-                    path,
-                    buffer: 8192,
-                    scratch: Vec::new(),
-                };
-                for side in sides.iter_mut() {
-                    let answer = side.perform(&step);
-                    let answer = answer.with_context(|| format!("{step:?} failed"))?;
-                    expect_answer(model, &step, &answer.text, &answer.bytes)?;
-                }
+        }
+        if model.names(id).is_some() {
+            let step = Step::List {
+                path: path.to_owned(),
+                buffer: 8192,
+                scratch: Vec::new(),
+            };
+            for side in sides {
+                let answer = side.perform(&step);
+                let answer = answer.with_context(|| format!("{step:?} failed"))?;
+                expect_answer(model, &step, &answer.text, &answer.bytes)?;
             }
         }
         Ok(())

@@ -144,7 +144,7 @@ impl Chooser {
             let size = content.size().min(64 << 20);
             at = self.random.u64(..=size) / 8 * 8;
             len = len.min((size - at) as usize) / 8 * 8;
-            if !self.stores || len == 0 || mode.read_only {
+            if !self.allowed.stores || len == 0 || mode.read_only {
                 writer = Writer::Pwrite;
                 len = len.max(1);
             }

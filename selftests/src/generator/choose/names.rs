@@ -141,7 +141,8 @@ impl Chooser {
         let how = match self.random.u8(..12) {
             0..6 => Rename::Replace,
             6..8 => Rename::NoReplace,
-            8..11 => Rename::Exchange,
+            8..11 if self.allowed.exchanges => Rename::Exchange,
+            8..11 => Rename::Replace,
             _ => Rename::Whiteout,
         };
         // What is below a directory moves with it.

@@ -43,6 +43,9 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
 /// Stock ext2: the measure of what is on a disk.
 pub(crate) const EXT2: FileSystem = foreign("ext2");
 
+/// cohfs as somebody gets it who asks for nothing.
+pub(crate) const COHFS: FileSystem = ours("cohfs", "", "strict");
+
 /// Everything that can be asked for.
 pub(crate) const ALL: [FileSystem; 6] = [
     EXT2,

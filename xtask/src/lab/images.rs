@@ -7,6 +7,7 @@ use crate::exit::missing;
 use crate::process::{command, find_program, output};
 use anyhow::{Context as _, Result, bail};
 use qemu_runner::Disk;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -111,13 +112,22 @@ pub(crate) fn make(format: Format, staging: &Path, image: &Path) -> Result<()> {
     let kib = (2 * size_of_files(staging)? / 1024)
         .max(256)
         .next_multiple_of(256);
+    mke2fs(format, &["-d".as_ref(), staging.as_os_str()], kib, image)
+}
+
+/// Makes an ext2 image without files.
+pub(crate) fn make_empty(format: Format, mebibytes: u32, image: &Path) -> Result<()> {
+    mke2fs(format, &[], u64::from(mebibytes) * 1024, image)
+}
+
+fn mke2fs(format: Format, arguments: &[&OsStr], kib: u64, image: &Path) -> Result<()> {
     let mut mke2fs = command(tool("mke2fs")?);
     mke2fs
         .args(["-q", "-F", "-t", "ext2", "-E", "root_owner=0:0"])
         .args(["-b", &format.block_size.to_string()])
         .args(["-I", &format.inode_size.to_string()])
-        .arg("-d")
-        .args([staging, image])
+        .args(arguments)
+        .arg(image)
         .arg(format!("{kib}k"));
     let _ = std::fs::remove_file(image);
     output(&mut mke2fs).with_context(|| format!("making the image {}", image.display()))?;

@@ -5,7 +5,7 @@
 
 use super::Group;
 use crate::lab::boot::{BUSYBOX, Boot, CLAIMS, Lab};
-use crate::lab::filesystem::{EXT2, FileSystem};
+use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
 use crate::lab::{compare, plan};
@@ -17,12 +17,6 @@ const NAME: &str = "bad-images";
 
 /// Where the image under test is mounted, if it is.
 const DIR: &str = "/mnt/bad";
-
-const COHFS: FileSystem = FileSystem {
-    name: "cohfs",
-    fstype: "cohfs",
-    ..EXT2
-};
 
 /// Tries every bad image in one machine, each on a loop device.
 pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {

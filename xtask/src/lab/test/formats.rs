@@ -5,7 +5,7 @@
 
 use super::Group;
 use crate::lab::boot::{Boot, Lab};
-use crate::lab::filesystem::{EXT2, FileSystem};
+use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
 use crate::lab::{compare, plan};
@@ -18,15 +18,6 @@ const NAME: &str = "formats";
 
 const BLOCK_SIZES: [u32; 3] = [1024, 2048, 4096];
 const INODE_SIZES: [u32; 2] = [128, 256];
-
-/// cohfs as somebody gets it who asks for nothing.
-const COHFS: FileSystem = FileSystem {
-    name: "cohfs",
-    fstype: "cohfs",
-    options: "",
-    policy: Some("mainline"),
-    coherent: true,
-};
 
 /// Mounts each image with one driver and then with the other.
 pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {

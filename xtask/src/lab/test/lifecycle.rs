@@ -4,7 +4,7 @@
 
 use super::Group;
 use crate::lab::boot::{Boot, CLAIMS, Lab};
-use crate::lab::filesystem::EXT2;
+use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
 use crate::lab::{compare, plan};
@@ -29,11 +29,6 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     };
     images::make(format, staging.path(), &image)?;
 
-    let cohfs = crate::lab::filesystem::FileSystem {
-        fstype: "cohfs",
-        name: "cohfs",
-        ..EXT2
-    };
     let read = Action::Run {
         argv: [CLAIMS, "digest", "--dir", "/mnt/p"]
             .map(String::from)
@@ -42,7 +37,7 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     };
     let round = vec![
         plan::insmod(),
-        plan::mount("p", "plain", &cohfs, "/mnt/p", false),
+        plan::mount("p", "plain", &COHFS, "/mnt/p", false),
         Step::new("read", read),
         plan::umount("p", "/mnt/p"),
         plan::rmmod(),

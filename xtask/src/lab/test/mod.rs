@@ -4,6 +4,7 @@
 
 mod bad_images;
 mod formats;
+mod generator;
 mod host;
 mod lifecycle;
 mod policies;
@@ -25,10 +26,13 @@ use std::time::{Duration, Instant};
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only what matches: a group (host, check, runner, claims, formats, bad-images, lifecycle)
-    /// or a claim, such as T21
+    /// Only what matches: a group (host, check, runner, claims, formats, bad-images, lifecycle,
+    /// generator) or a claim, such as T21
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
+    /// All that can be tested, which takes hours, not a bounded part of it
+    #[arg(long)]
+    full: bool,
 }
 
 impl Arguments {
@@ -39,7 +43,7 @@ impl Arguments {
 
     /// The filters that name no group, and so name claims.
     fn claims(&self) -> Vec<String> {
-        const GROUPS: [&str; 7] = [
+        const GROUPS: [&str; 8] = [
             "host",
             "check",
             "runner",
@@ -47,6 +51,7 @@ impl Arguments {
             "formats",
             "bad-images",
             "lifecycle",
+            "generator",
         ];
         let claims = self
             .filters
@@ -54,6 +59,15 @@ impl Arguments {
             .filter(|filter| !GROUPS.contains(&filter.as_str()));
         claims.cloned().collect()
     }
+}
+
+/// How much of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What fits into every run of `test`.
+    Bounded,
+    /// All of it.
+    Full,
 }
 
 /// What a group of tests came to.
@@ -123,6 +137,14 @@ type Boots = Box<dyn FnOnce(&Lab<'_>) -> Result<Group> + Send>;
 /// The groups that boot machines, those that take the longest first.
 fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
     let mut groups: Vec<Boots> = Vec::new();
+    let extent = if arguments.full {
+        Extent::Full
+    } else {
+        Extent::Bounded
+    };
+    if arguments.wants("generator") {
+        groups.push(Box::new(move |lab| generator::tests(lab, extent)));
+    }
     if arguments.wants("runner") {
         groups.push(Box::new(|lab| host::runner(lab.ctx, &lab.artifacts)));
     }

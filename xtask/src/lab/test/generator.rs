@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The same random steps on cohfs and on stock ext2: both must answer alike, and either must read
+//! what the other has written.
+
+use super::{Extent, Group};
+use crate::lab::boot::{BUSYBOX, Boot, CLAIMS, Lab};
+use crate::lab::filesystem::{COHFS, EXT2, FileSystem};
+use crate::lab::images::{self, Format};
+use crate::lab::outcome::VmOutcome;
+use crate::lab::{compare, plan};
+use anyhow::{Context as _, Result};
+use qemu_runner::{Action, Disk, Step};
+use std::path::{Path, PathBuf};
+
+const NAME: &str = "generator";
+
+const BLOCK_SIZES: [u32; 3] = [1024, 2048, 4096];
+
+/// What the steps depend on. Any number will do; a new one finds what this one does not.
+const SEED: u64 = 3;
+
+/// Size of a disk on which the steps never find too little space, in MiB.
+const ROOMY: u32 = 96;
+
+/// Size of a disk that they fill, in MiB.
+const SMALL: u32 = 1;
+
+/// The drivers that are compared.
+const DRIVERS: [FileSystem; 2] = [COHFS, EXT2];
+
+/// The disks of a machine.
+struct Disks {
+    dir: PathBuf,
+    disks: Vec<Disk>,
+}
+
+impl Disks {
+    /// Adds a disk with an empty file system; the first of one `master` is copied.
+    fn add(&mut self, serial: &str, block_size: u32, mebibytes: u32) -> Result<()> {
+        let master = self.dir.join(format!("{block_size}-{mebibytes}.img"));
+        if !master.exists() {
+            let format = Format {
+                block_size,
+                inode_size: 256,
+            };
+            images::make_empty(format, mebibytes, &master)?;
+        }
+        let image = self.image(serial);
+        images::copy(&master, &image)?;
+        self.disks.push(Disk {
+            serial: serial.to_owned(),
+            image,
+            ..Disk::default()
+        });
+        Ok(())
+    }
+
+    fn image(&self, serial: &str) -> PathBuf {
+        self.dir.join(format!("{serial}.img"))
+    }
+}
+
+/// Compares the two with every block size, fills a small disk, and kills a run in its middle.
+pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
+    let count = match extent {
+        Extent::Bounded => 500,
+        Extent::Full => 20_000,
+    };
+    let dir = lab.dir.path().join(NAME);
+    std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+    let mut disks = Disks {
+        dir: dir.clone(),
+        disks: Vec::new(),
+    };
+    let mut steps = vec![plan::insmod()];
+    for block_size in BLOCK_SIZES {
+        for driver in &DRIVERS {
+            disks.add(&format!("{}-{block_size}", driver.name), block_size, ROOMY)?;
+        }
+        steps.extend(compare_drivers(lab, block_size, count));
+    }
+    for driver in &DRIVERS {
+        disks.add(&format!("{}-small", driver.name), 1024, SMALL)?;
+        steps.extend(fill(lab, driver, count));
+    }
+    disks.add("killed", 1024, ROOMY)?;
+    steps.extend(kill());
+    steps.push(plan::rmmod());
+
+    let step = lab.ctx.ui.step("Test", "random steps");
+    let boot = Boot {
+        name: NAME.to_owned(),
+        disks: disks.disks.clone(),
+        steps,
+        append: Vec::new(),
+        files: Vec::new(),
+        seconds: 60 + count / 20,
+    };
+    let report = lab.boot(boot, &mut |_| ())?;
+    step.done("random steps");
+    let mut outcome = VmOutcome::new(NAME, &report);
+    let mut tests = Vec::new();
+    let mut test = |name: &str, step: &str| {
+        tests.push(super::from_step(NAME, name, &report, step));
+    };
+    for block_size in BLOCK_SIZES {
+        let steps = random_steps(block_size);
+        test(&format!("{count} steps, blocks of {block_size}"), &steps);
+        let digests: Vec<_> = digests(block_size)
+            .into_iter()
+            .filter_map(|(_, _, name)| report.step(&name))
+            .collect();
+        for pair in digests.windows(2) {
+            outcome.compare_digests(&pair[1].name, pair[0], pair[1]);
+        }
+    }
+    for driver in &DRIVERS {
+        let steps = fill_steps(driver);
+        test(&format!("{count} steps fill {}", driver.name), &steps);
+    }
+    test("a run that is killed", "kill");
+    for disk in &disks.disks {
+        outcome.check_image(&disk.image)?;
+    }
+    tests.push(compare::machine_test(&outcome));
+    if outcome.troubles.is_empty() {
+        remove(&dir)?;
+    }
+    Ok(Group::of_machine(tests, &outcome))
+}
+
+fn random_steps(block_size: u32) -> String {
+    format!("random steps, blocks of {block_size}")
+}
+
+fn fill_steps(driver: &FileSystem) -> String {
+    format!("fill {}", driver.name)
+}
+
+/// Where a disk is mounted.
+fn mount_point(serial: &str) -> String {
+    format!("/mnt/{serial}")
+}
+
+/// For each disk and each driver, how the step is called that describes the one by the other.
+fn digests(block_size: u32) -> Vec<(String, FileSystem, String)> {
+    let disks = DRIVERS.map(|driver| format!("{}-{block_size}", driver.name));
+    let each = |disk: String| {
+        DRIVERS.map(|driver| (disk.clone(), driver, format!("{disk} by {}", driver.name)))
+    };
+    disks.into_iter().flat_map(each).collect()
+}
+
+/// The steps that hold the drivers against each other with one block size.
+fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut arguments = Vec::new();
+    let mut unmounts = Vec::new();
+    for driver in &DRIVERS {
+        let serial = format!("{}-{block_size}", driver.name);
+        let dir = mount_point(&serial);
+        steps.push(plan::mount(&serial, &serial, driver, &dir, false));
+        unmounts.push(plan::umount(&serial, &dir));
+        arguments.extend(["--dir".to_owned(), dir]);
+    }
+    steps.push(generate(lab, &random_steps(block_size), count, &arguments));
+    steps.extend(unmounts);
+    for (serial, driver, name) in digests(block_size) {
+        let dir = mount_point(&serial);
+        steps.push(plan::mount(&name, &serial, &driver, &dir, true));
+        let argv = [CLAIMS, "digest", "--everything", "--dir", &dir].map(str::to_owned);
+        let digest = Action::Run {
+            argv: argv.to_vec(),
+            timeout: u64::from(20 * lab.slowdown()),
+        };
+        steps.push(Step::optional(name.clone(), digest));
+        steps.push(plan::umount(&name, &dir));
+    }
+    steps
+}
+
+/// The steps that fill a small disk. Stock ext2 takes stores for which there is no space, and
+/// loses them.
+fn fill(lab: &Lab<'_>, driver: &FileSystem, count: u32) -> Vec<Step> {
+    let serial = format!("{}-small", driver.name);
+    let dir = mount_point(&serial);
+    let mut arguments = ["--fill", "--dir", &dir].map(str::to_owned).to_vec();
+    if *driver == EXT2 {
+        arguments.push("--no-stores".to_owned());
+    }
+    vec![
+        plan::mount(&serial, &serial, driver, &dir, false),
+        generate(lab, &fill_steps(driver), count, &arguments),
+        plan::umount(&serial, &dir),
+    ]
+}
+
+/// The steps that kill a run on cohfs while it goes on.
+fn kill() -> Vec<Step> {
+    let dir = mount_point("killed");
+    let script = format!(
+        "{CLAIMS} generate --dir {dir} --seed {SEED} --steps 1000000 & \
+         {BUSYBOX} sleep 4; kill -KILL $!; wait $!; [ $? = 137 ]"
+    );
+    let argv = [BUSYBOX, "sh", "-c", &script].map(str::to_owned);
+    let run = Action::Run {
+        argv: argv.to_vec(),
+        timeout: 120,
+    };
+    vec![
+        plan::mount("killed", "killed", &COHFS, &dir, false),
+        Step::optional("kill", run),
+        plan::umount("killed", &dir),
+    ]
+}
+
+/// A step that generates steps on file systems of its own.
+fn generate(lab: &Lab<'_>, name: &str, count: u32, arguments: &[String]) -> Step {
+    let head = [CLAIMS, "generate", "--remount"].map(str::to_owned);
+    let tail = ["--seed", &SEED.to_string(), "--steps", &count.to_string()].map(str::to_owned);
+    let argv = [&head[..], arguments, &tail[..]].concat();
+    let timeout = u64::from((10 + count / 100) * lab.slowdown());
+    Step::optional(name, Action::Run { argv, timeout })
+}
+
+fn remove(dir: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "img") {
+            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -38,7 +38,10 @@ use core::{
     iter,
     ops::Range, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 /// Takes a free inode for a file that is to be made in `dir`.
 ///
@@ -143,7 +146,8 @@ fn find_group(dir: &Inode, is_dir: bool) -> Result<u32> {
         dirs: space.dirs.read(),
         debt: 0,
     };
-    let spread = ino == ext2::ROOT_INO || dir.data().disk.flags & flag::TOPDIR != 0;
+    let flags = dir.data().flags.load(Relaxed);
+    let spread = ino == ext2::ROOT_INO || flags & flag::TOPDIR != 0;
     let start = match spread {
         true => random_below(data.disk.groups_count()),
         false => parent,

@@ -3,9 +3,11 @@
 //! I/O errors on demand, through the kernel's `fail_make_request`.
 //!
 //! Errors hit only tasks that ask for them (`task-filter`) and only the device they are switched
-//! on for; everything is put back when the guard is dropped.
+//! on for; everything is put back when the guard is dropped. The kernel has one set of switches
+//! for all devices, so whoever uses it keeps others out by a lock.
 
 use std::fs;
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::device::Device;
+use crate::sys;
 use crate::verdict::skip;
 
 const CONTROL: &str = "/sys/kernel/debug/fail_make_request";
@@ -21,6 +24,8 @@ const CONTROL: &str = "/sys/kernel/debug/fail_make_request";
 #[derive(Debug)]
 pub struct FailingDevice {
     device: PathBuf,
+    /// Locked as long as the switches are ours; the kernel unlocks it if we die.
+    _lock: File,
 }
 
 impl FailingDevice {
@@ -40,7 +45,13 @@ impl FailingDevice {
                 )));
             }
         }
-        let guard = Self { device: switch };
+        let lock = File::open(Path::new(CONTROL).join("probability"))
+            .context("opening the switch of fail_make_request")?;
+        sys::lock(&lock, true).context("locking fail_make_request")?;
+        let guard = Self {
+            device: switch,
+            _lock: lock,
+        };
         for (name, value) in [
             ("interval", "1"),
             ("times", "-1"),
@@ -53,6 +64,17 @@ impl FailingDevice {
         }
         put(&guard.device, "1")?;
         Ok(guard)
+    }
+
+    /// Lets requests of `bytes` in all pass before the first one fails.
+    pub fn pass(&self, bytes: usize) -> Result<()> {
+        // The kernel passes a request as long as more than its size is left.
+        put(&Path::new(CONTROL).join("space"), &(bytes + 1).to_string())
+    }
+
+    /// Makes one request fail, and no more.
+    pub fn once(&self) -> Result<()> {
+        put(&Path::new(CONTROL).join("times"), "1")
     }
 }
 
@@ -75,14 +97,27 @@ pub fn fail_my_io(fail: bool) -> Result<()> {
 
 /// Switches errors off for the device of `dir`, for after a claim that died.
 pub fn clear(dir: &Path) {
-    if let Ok(device) = fs::File::open(dir)
+    let Ok(device) = File::open(dir)
         .map_err(Into::into)
         .and_then(|dir| Device::of(&dir))
+    else {
+        return;
+    };
+    let switch = device.sysfs().join("make-it-fail");
+    let control = File::open(Path::new(CONTROL).join("probability"));
+    if !switch.exists() {
+        return;
+    }
+    // Best effort, as when the guard is dropped.
+    let _ = put(&switch, "0");
+    // Whoever holds the lock has set the rest as it wants it.
+    if let Ok(control) = control
+        && sys::lock(&control, false).is_ok()
     {
-        let switch = device.sysfs().join("make-it-fail");
-        if switch.exists() {
-            drop(FailingDevice { device: switch });
-        }
+        drop(FailingDevice {
+            device: switch,
+            _lock: control,
+        });
     }
 }
 

@@ -16,7 +16,6 @@ use anyhow::bail;
 
 use crate::aligned::Aligned;
 use crate::device::Device;
-use crate::judge::Judge;
 use crate::mapping::Mapping;
 use crate::mapping::Share;
 use crate::pattern;
@@ -24,7 +23,6 @@ use crate::pattern::SECTOR;
 use crate::pattern::Version;
 use crate::sys;
 use crate::sys::Invalidate;
-use crate::verdict::Verdict;
 use crate::verdict::skip;
 
 /// File systems whose direct I/O is buffered I/O, or belongs to another file system.
@@ -43,6 +41,17 @@ pub struct ClaimFile {
     run: u64,
     file: File,
     device: Result<Device, String>,
+    /// Whether it goes with this value.
+    temporary: bool,
+}
+
+impl Drop for ClaimFile {
+    fn drop(&mut self) {
+        if self.temporary {
+            // Best effort: the next run truncates what is left.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl ClaimFile {
@@ -64,6 +73,32 @@ impl ClaimFile {
                 path.display()
             );
         }
+        Self::new(path, name, size, file)
+    }
+
+    /// Makes a new file `name` of `size` bytes in `dir`, all of them a hole, or skips the claim.
+    /// It is gone when the value is dropped.
+    pub fn create(dir: &Path, name: &str, size: u64) -> Result<Self> {
+        let path = dir.join(name);
+        let created = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .and_then(|file| file.set_len(size).map(|()| file));
+        let file = created.map_err(|error| match error.raw_os_error() {
+            Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::EOPNOTSUPP | libc::ENOSYS) => {
+                skip(format!("{} cannot be created: {error}", path.display()))
+            }
+            _ => anyhow::Error::new(error).context(format!("creating {}", path.display())),
+        })?;
+        let mut created = Self::new(path, name, size, file)?;
+        created.temporary = true;
+        Ok(created)
+    }
+
+    fn new(path: PathBuf, name: &str, size: u64, file: File) -> Result<Self> {
         let kind = sys::fs_type(&file).context("asking for the type of the file system")?;
         if let Some((_, name)) = NOT_DIRECT.iter().find(|(number, _)| *number == kind) {
             return Err(skip(format!("direct I/O on {name} is not real")));
@@ -81,12 +116,18 @@ impl ClaimFile {
             run,
             file,
             device,
+            temporary: false,
         })
     }
 
     /// The file, opened for buffered reading and writing.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The size in bytes.
@@ -121,19 +162,24 @@ impl ClaimFile {
 
     /// Opens the file once more, for direct I/O, or skips the claim.
     pub fn open_direct(&self) -> Result<File> {
-        self.open_flags(true)
+        self.open_flags(true, 0)
+    }
+
+    /// Opens the file once more, for direct I/O that is durable when a write returns.
+    pub fn open_direct_synced(&self) -> Result<File> {
+        self.open_flags(true, libc::O_DSYNC)
     }
 
     /// Opens the file once more, for direct reads only, or skips the claim.
     pub fn open_direct_read_only(&self) -> Result<File> {
-        self.open_flags(false)
+        self.open_flags(false, 0)
     }
 
-    fn open_flags(&self, write: bool) -> Result<File> {
+    fn open_flags(&self, write: bool, flags: i32) -> Result<File> {
         let opened = OpenOptions::new()
             .read(true)
             .write(write)
-            .custom_flags(libc::O_DIRECT)
+            .custom_flags(libc::O_DIRECT | flags)
             .open(&self.path);
         match opened {
             Ok(file) => Ok(file),
@@ -279,80 +325,6 @@ impl ClaimFile {
                 Err(error).with_context(|| format!("invalidating {len} bytes at {start}"))
             }
         }
-    }
-
-    /// Judges what `read(2)` sees in a range: each sector is one of the versions `allowed`.
-    pub fn judge_read(
-        &self,
-        judge: &mut Judge,
-        start: u64,
-        len: usize,
-        allowed: impl Fn(u64) -> Vec<u16>,
-    ) -> Result<()> {
-        let bytes = self.read(start, len)?;
-        self.judge_bytes(judge, "read", start, &bytes, Verdict::Stale, allowed);
-        Ok(())
-    }
-
-    /// Judges what a mapping shows of a range.
-    pub fn judge_load(
-        &self,
-        judge: &mut Judge,
-        mapping: &Mapping,
-        start: u64,
-        len: usize,
-        allowed: impl Fn(u64) -> Vec<u16>,
-    ) {
-        let bytes = mapping.load(start as usize, len);
-        self.judge_bytes(judge, "load", start, &bytes, Verdict::Stale, allowed);
-    }
-
-    /// Judges what is on the disk; the caller has synced the file.
-    pub fn judge_disk(
-        &self,
-        judge: &mut Judge,
-        start: u64,
-        len: usize,
-        allowed: impl Fn(u64) -> Vec<u16>,
-    ) -> Result<()> {
-        let (bytes, source) = self.on_disk(start, len)?;
-        self.judge_bytes(judge, source, start, &bytes, Verdict::Lost, allowed);
-        Ok(())
-    }
-
-    /// Judges bytes that came from `source`.
-    pub fn judge_bytes(
-        &self,
-        judge: &mut Judge,
-        source: &str,
-        start: u64,
-        bytes: &[u8],
-        old: Verdict,
-        allowed: impl Fn(u64) -> Vec<u16>,
-    ) {
-        judge.compare(source, self.id, start, bytes, old, |sector| {
-            allowed(sector)
-                .into_iter()
-                .map(|number| self.version(number))
-                .collect()
-        });
-    }
-
-    /// Syncs, then judges a range by every way there is: `read(2)`, a mapping, and the disk.
-    pub fn judge_everywhere(
-        &self,
-        judge: &mut Judge,
-        mapping: Option<&Mapping>,
-        start: u64,
-        len: usize,
-        allowed: impl Fn(u64) -> Vec<u16>,
-    ) -> Result<()> {
-        self.judge_read(judge, start, len, &allowed)?;
-        if let Some(mapping) = mapping {
-            self.judge_load(judge, mapping, start, len, &allowed);
-        }
-        judge.synced("fsync", self.file.sync_all());
-        self.judge_disk(judge, start, len, &allowed)
     }
 }
 

@@ -12,7 +12,9 @@
 //! | [`registry`], [`verdict`] | what a claim is, what it can find |
 //! | [`pattern`], [`judge`] | sectors that say who wrote them, and the checker |
 //! | [`file`], [`mapping`], [`aligned`] | the three ways to the same bytes |
-//! | [`device`], [`pages`], [`window`] | truth on disk, state of the cache, races made on purpose |
+//! | [`device`], [`pages`], [`kernel_log`] | truth on disk, state of the cache, what the kernel says |
+//! | [`window`] | races made on purpose |
+//! | [`queue`], [`faults`], [`full_disk`] | asynchronous I/O, errors on demand, no space left |
 //! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`generator`] | the same random steps on several file systems |
 
@@ -22,13 +24,17 @@ pub mod device;
 pub mod digest;
 pub mod faults;
 pub mod file;
+pub mod full_disk;
 pub mod generator;
 pub mod judge;
+mod judge_file;
+pub mod kernel_log;
 pub mod ktap;
 pub mod mapping;
 pub mod pages;
 pub mod pattern;
 pub mod prepare;
+pub mod queue;
 pub mod registry;
 pub mod runner;
 pub mod sys;

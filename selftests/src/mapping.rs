@@ -2,6 +2,7 @@
 
 //! Mappings of files, and loads and stores through them.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -196,6 +197,39 @@ impl Mapping {
             )
         };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Writes `len` bytes from the start of each page of `pages` to `file`, one after the other from
+    /// byte `at` on, with one `pwritev(2)`.
+    pub fn write_starts(
+        &self,
+        pages: std::ops::Range<usize>,
+        len: usize,
+        file: &File,
+        at: u64,
+    ) -> io::Result<usize> {
+        let page = crate::sys::page_size();
+        assert!(len <= page && pages.end * page <= self.len);
+        let pieces: Vec<libc::iovec> = pages
+            .map(|number| libc::iovec {
+                iov_base: self.address(number * page) as *mut libc::c_void,
+                iov_len: len,
+            })
+            .collect();
+        let count = c_int::try_from(pieces.len()).map_err(io::Error::other)?;
+        // SAFETY: Every piece is in the mapping by the assertion, and the kernel only reads it.
+        let count =
+            unsafe { libc::pwritev(file.as_raw_fd(), pieces.as_ptr(), count, at.cast_signed()) };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Writes out what was stored through the mapping, and waits: `msync(MS_SYNC)`.
+    pub fn sync(&self) -> io::Result<()> {
+        // SAFETY: The range is the mapping, and `msync` changes no byte of it.
+        match unsafe { libc::msync(self.address.as_ptr().cast(), self.len, libc::MS_SYNC) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// Which pages of the file are in the page cache.

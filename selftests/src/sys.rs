@@ -166,6 +166,57 @@ pub fn fs_type(file: &File) -> io::Result<i64> {
     Ok(stat.f_type)
 }
 
+/// The free space of the file system of `file` in bytes, that kept for root included.
+pub fn free_space(file: &File) -> io::Result<u64> {
+    // SAFETY: All zeros is a valid `statfs`.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is a `statfs` to write into.
+    check(unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut stat) })?;
+    Ok(stat.f_bfree * stat.f_bsize.cast_unsigned())
+}
+
+/// Writes `bytes` at `at` with the flags of `pwritev2(2)`, such as `RWF_NOWAIT`.
+pub fn write_flags(file: &File, bytes: &[u8], at: u64, flags: c_int) -> io::Result<usize> {
+    let vector = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: One vector, of bytes that the kernel only reads.
+    let count = unsafe {
+        libc::pwritev2(
+            file.as_raw_fd(),
+            &raw const vector,
+            1,
+            at.cast_signed(),
+            flags,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Limits the size of the files that this process may write, in bytes. Who writes beyond it gets
+/// `EFBIG`, and no signal any more.
+pub fn limit_file_size(bytes: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: To ignore a signal runs no code of ours; the limit is a whole `rlimit`.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        check(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit))?;
+    }
+    Ok(())
+}
+
+/// Locks `file` against other processes, until it is closed; with `wait` as soon as it can be.
+pub fn lock(file: &File, wait: bool) -> io::Result<()> {
+    let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };
+    // SAFETY: `flock` only takes integers.
+    check(unsafe { libc::flock(file.as_raw_fd(), operation) })?;
+    Ok(())
+}
+
 /// Counts of page faults of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

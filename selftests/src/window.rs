@@ -21,6 +21,9 @@ use crate::verdict::skip;
 /// How often a race is tried before the claim gives up and skips.
 pub const ATTEMPTS: u16 = 4;
 
+/// How often the other side must have waited in a row before it counts as made to wait.
+const WAITED: u16 = 2;
+
 /// How much of the write must be left after the other side began, for the window to count.
 const MARGIN: Duration = Duration::from_millis(20);
 
@@ -123,6 +126,32 @@ pub fn collide<T>(
             overtook,
         })
     })
+}
+
+/// Tries a race until `meanwhile` was over before the slow operation, and returns that attempt.
+///
+/// A file system may make everybody wait for the slow operation, and keep its promise by that; a
+/// busy machine may do so now and then, and prove nothing. So an attempt in which `meanwhile`
+/// waited counts only as the last of [`WAITED`]. `what` is the skip's reason if the
+/// window never opened.
+pub fn insist<T, S>(
+    what: &str,
+    mut attempt: impl FnMut() -> Result<(Collision<T>, S)>,
+) -> Result<(Collision<T>, S)> {
+    let mut waited = 0;
+    for _ in 0..ATTEMPTS {
+        // What an attempt returns is gone before the next: mapped pages cannot be dropped.
+        let (collision, state) = attempt()?;
+        match (collision.open, collision.overtook) {
+            (true, true) => return Ok((collision, state)),
+            (true, false) => waited += 1,
+            (false, _) => {}
+        }
+        if waited == WAITED {
+            return Ok((collision, state));
+        }
+    }
+    Err(never_open(what))
 }
 
 /// Waits until the device has nothing in flight.

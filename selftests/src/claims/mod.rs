@@ -4,8 +4,13 @@
 
 use crate::registry::Claim;
 
+mod asynchronous;
 mod behind;
+mod blame;
 mod direct_read;
+mod end_of_file;
+mod errors;
+mod fallback;
 mod granularity;
 mod holes;
 mod invalidate;
@@ -15,6 +20,7 @@ mod neighbours;
 mod pinned;
 mod read_write;
 mod redirty;
+mod sparse;
 mod storms;
 mod uptodate;
 
@@ -23,9 +29,15 @@ pub const GROUPS: &[&[Claim]] = &[
     read_write::CLAIMS,
     mapped::CLAIMS,
     neighbours::CLAIMS,
+    end_of_file::CLAIMS,
+    sparse::CLAIMS,
+    fallback::CLAIMS,
+    errors::CLAIMS,
     granularity::CLAIMS,
     direct_read::CLAIMS,
     redirty::CLAIMS,
+    asynchronous::CLAIMS,
+    blame::CLAIMS,
     uptodate::CLAIMS,
     behind::CLAIMS,
     invalidate::CLAIMS,

@@ -6,11 +6,17 @@
 //! are on the disk, a fault reads the old bytes and a store dirties them. Afterwards the page can
 //! neither be dropped, for the store would be lost, nor kept, for the rest of it is old.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
 use anyhow::Result;
 
 use super::PAGE;
+use crate::aligned::Aligned;
 use crate::file::ClaimFile;
 use crate::judge::Judge;
+use crate::mapping::Mapping;
 use crate::mapping::Share;
 use crate::registry::Claim;
 use crate::registry::Disk;
@@ -23,6 +29,7 @@ use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::window;
 use crate::window::Collision;
+use crate::window::Flight;
 
 /// The claims of this file.
 pub(super) const CLAIMS: &[Claim] = &[
@@ -73,65 +80,70 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
 ];
 
-const BLOCK: usize = 1024;
+/// A block of the small kind, in bytes.
+pub(super) const BLOCK: usize = 1024;
 const PAGE_LEN: usize = PAGE as usize;
 
 /// Where the write goes that takes the first, free, place in the queue of a slow disk.
-const PRIME: u64 = 3 * PAGE;
+pub(super) const PRIME: u64 = 3 * PAGE;
 
-/// Direct-writes version 2 to the first `len` bytes, and stores version 3 to the bytes from
-/// `store` to the end of the page meanwhile.
-///
-/// Tries again until the store was done while the write was in flight. A file system may make
-/// every store wait for the write, and keep its promise by that; a busy machine may do so now and
-/// then, and prove nothing. So a store that waited counts only if it did so each time.
-fn collide(
+/// Writes version 2 to the first `len` bytes by way of `write`, which gets bytes and their place,
+/// and stores version 3 to the bytes from `store` to the end of the page meanwhile.
+pub(super) fn collide(
     file: &ClaimFile,
     len: usize,
     store: usize,
-) -> Result<(Collision<()>, crate::mapping::Mapping)> {
-    let direct = file.open_direct()?;
-    let mut waited = None;
-    for _ in 0..window::ATTEMPTS {
-        // What is mapped cannot be dropped from the cache.
-        drop(waited.take());
+    write: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
+) -> Result<(Collision<()>, Mapping)> {
+    window::insist("the direct write was over before the store began", || {
         file.fill(1)?;
         let mapping = file.map(Share::Shared)?;
         sys::sync_fs(file.file())?;
-        let collision = window::during_direct_write(
-            file,
-            &direct,
-            (PRIME, &file.bytes(PRIME, len, 1)),
-            (0, &file.bytes(0, len, 2)),
+        let collision = window::collide(
+            file.device()?,
+            Flight::Write,
+            || write(&file.bytes(PRIME, len, 1), PRIME).map(drop),
+            || write(&file.bytes(0, len, 2), 0),
             || {
                 mapping.load(0, PAGE_LEN);
                 mapping.store(store, &file.bytes(store as u64, PAGE_LEN - store, 3));
             },
         )?;
-        match (collision.open, collision.overtook) {
-            (true, true) => return Ok((collision, mapping)),
-            (true, false) => waited = Some((collision, mapping)),
-            (false, _) => {}
-        }
-    }
-    waited.ok_or_else(|| window::never_open("the direct write was over before the store began"))
+        Ok((collision, mapping))
+    })
+}
+
+/// A write for [`collide`]: one call of `pwrite(2)` on `direct`.
+pub(super) fn pwrite(direct: &File) -> impl Fn(&[u8], u64) -> io::Result<usize> + Sync {
+    |bytes, at| direct.write_at(&Aligned::from(bytes), at)
 }
 
 /// Says how the window was: part of the evidence.
-fn describe(judge: &mut Judge, collision: &Collision<()>) {
+pub(super) fn describe<T>(judge: &mut Judge, collision: &Collision<T>) {
     judge.fact(if collision.overtook {
-        "the store was done while the direct write was in flight"
+        "the other was done while the direct write was in flight"
     } else {
-        "the store waited for the direct write"
+        "the other waited for the direct write"
     });
 }
 
 fn store_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    let (collision, mapping) = collide(&file, BLOCK, 3 * BLOCK)?;
+    judge_store(&file, &mut judge, pwrite(&direct))?;
+    Ok(judge.outcome())
+}
+
+/// Writes block 0 by way of `write` and stores to block 3 meanwhile: both survive everywhere.
+pub(super) fn judge_store(
+    file: &ClaimFile,
+    judge: &mut Judge,
+    write: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
+) -> Result<()> {
+    let (collision, mapping) = collide(file, BLOCK, 3 * BLOCK, write)?;
     let told = !judge.wrote("the direct write", &collision.slow, BLOCK);
-    describe(&mut judge, &collision);
+    describe(judge, &collision);
     // Who was told that the write failed may find either version in its range.
     let wanted = |sector| match sector {
         0..2 if told => vec![1, 2],
@@ -139,15 +151,15 @@ fn store_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
         6..8 => vec![3],
         _ => vec![1],
     };
-    file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
-    Ok(judge.outcome())
+    file.judge_everywhere(judge, Some(&mapping), 0, PAGE_LEN, wanted)
 }
 
 fn direct_writer_is_told_if_its_page_is_redirtied(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let mut judge = Judge::new();
     let last = PAGE_LEN - crate::pattern::SECTOR;
-    let (collision, mapping) = collide(&file, PAGE_LEN, last)?;
+    let direct = file.open_direct()?;
+    let (collision, mapping) = collide(&file, PAGE_LEN, last, pwrite(&direct))?;
     let told = collision.slow.is_err();
     match &collision.slow {
         Err(error) => judge.fact(format!("the direct write returned {error}")),

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who is told of a collision of a direct write with a store: nobody, for nobody did wrong.
+//!
+//! Mainline notes the collision as a writeback error of the file, so that whoever syncs it next is
+//! told that the disk failed, be it a database whose own writes are all in order.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use super::PAGE;
+use super::redirty;
+use super::redirty::BLOCK;
+use crate::aligned::Aligned;
+use crate::device::Device;
+use crate::file::ClaimFile;
+use crate::judge::Judge;
+use crate::kernel_log::KernelLog;
+use crate::mapping::Share;
+use crate::pattern::SECTOR;
+use crate::queue::Kind;
+use crate::queue::Op;
+use crate::registry::Claim;
+use crate::registry::Disk;
+use crate::registry::Expect;
+use crate::registry::FileSpec;
+use crate::registry::Needs;
+use crate::registry::Stage;
+use crate::sys;
+use crate::verdict::Outcome;
+use crate::verdict::Verdict;
+use crate::verdict::skip;
+use crate::window;
+
+const SLOW_SMALL: Needs = Needs {
+    disk: Disk::SlowWrites,
+    ..Needs::SMALL_BLOCKS
+};
+
+/// Mainline blames whoever syncs; the others tell the writer, or nobody.
+const SYNC_IS_BLAMED: Expect = Expect {
+    mainline: &[Verdict::FalseError],
+    ..Expect::KEPT
+};
+
+/// The claims of this file.
+pub(super) const CLAIMS: &[Claim] = &[
+    Claim {
+        id: "T22",
+        name: "store_during_synced_direct_write",
+        rule: "B2 T22, C1 row 14",
+        summary: "As T21 with O_DSYNC, on a disk with a volatile cache and again without: both the \
+                  write and the store survive, and the write says the same on either disk. Mainline \
+                  answers EIO on the one and success on the other, for the same loss.",
+        needs: SLOW_SMALL,
+        // Who syncs after every synced write, whatever the disk, is told each time.
+        expect: Expect {
+            seed: &[Verdict::Error],
+            mainline: &[Verdict::Error, Verdict::Lost],
+            ..Expect::LOST_WITHOUT
+        },
+        files: &[FileSpec {
+            name: "t22.dat",
+            size: 4 * PAGE,
+        }],
+        run: store_during_synced_direct_write,
+    },
+    Claim {
+        id: "T27",
+        name: "innocent_bystander_is_told_of_no_error",
+        rule: "B2 T27, C1 row 1, C2.4",
+        summary: "A log writer appends by write(2) on its own descriptor, elsewhere in the file, \
+                  while a direct write and a store collide: its fsync succeeds, and its bytes are \
+                  on the disk.",
+        needs: SLOW_SMALL,
+        expect: SYNC_IS_BLAMED,
+        files: &[FileSpec {
+            name: "t27.dat",
+            size: 4 * PAGE,
+        }],
+        run: innocent_bystander_is_told_of_no_error,
+    },
+    Claim {
+        id: "T28",
+        name: "no_descriptor_is_told_of_a_collision",
+        rule: "B2 T28, C2.4",
+        summary: "Three descriptors are open when a direct write and a store collide, a fourth is \
+                  opened afterwards; each syncs twice. The disk never failed, so none is told that \
+                  it did; the detail lists who was.",
+        needs: SLOW_SMALL,
+        expect: SYNC_IS_BLAMED,
+        files: &[FileSpec {
+            name: "t28.dat",
+            size: 4 * PAGE,
+        }],
+        run: no_descriptor_is_told_of_a_collision,
+    },
+    Claim {
+        id: "T30",
+        name: "collisions_raise_no_alarm",
+        rule: "B2 T30, C2.4, C2.6",
+        summary: "Twelve direct writes are in flight to as many pages, each page is stored to \
+                  meanwhile: the kernel log has no alarm of possible data corruption and fsync \
+                  succeeds. Mainline has an alarm for the first ten of a day, and none for others.",
+        needs: Needs {
+            disk: Disk::SlowWrites,
+            ..Needs::NOTHING
+        },
+        expect: SYNC_IS_BLAMED,
+        files: &[FileSpec {
+            name: "t30.dat",
+            size: 2 * COLLISIONS * PAGE,
+        }],
+        run: collisions_raise_no_alarm,
+    },
+    Claim {
+        id: "T32",
+        name: "msync_is_told_of_no_error",
+        rule: "B2 T32, C2.4",
+        summary: "Whoever stored during a direct write calls msync(MS_SYNC) on the mapping after \
+                  it: the disk never failed, so msync succeeds and the store is on the disk.",
+        needs: SLOW_SMALL,
+        expect: SYNC_IS_BLAMED,
+        files: &[FileSpec {
+            name: "t32.dat",
+            size: 4 * PAGE,
+        }],
+        run: msync_is_told_of_no_error,
+    },
+];
+
+const PAGE_LEN: usize = PAGE as usize;
+
+/// The kernel tells of no more than ten in a day.
+const COLLISIONS: u64 = 12;
+
+/// Whether the kernel believes that the disk may forget what it was not told to flush.
+#[derive(Debug)]
+struct WriteCache {
+    path: PathBuf,
+    before: String,
+}
+
+impl WriteCache {
+    const KINDS: [&'static str; 2] = ["write back", "write through"];
+
+    fn of(device: &Device) -> Result<Self> {
+        let path = device.sysfs().join("queue/write_cache");
+        let before = fs::read_to_string(&path)
+            .map_err(|error| skip(format!("{} cannot be read: {error}", path.display())))?;
+        Ok(Self { path, before })
+    }
+
+    fn set(&self, kind: &str) -> Result<()> {
+        fs::write(&self.path, kind)
+            .map_err(|error| skip(format!("{} stays as it is: {error}", self.path.display())))
+    }
+}
+
+impl Drop for WriteCache {
+    fn drop(&mut self) {
+        // Best effort: nobody but T22 looks at it.
+        let _ = fs::write(&self.path, self.before.trim());
+    }
+}
+
+fn store_during_synced_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let direct = file.open_direct_synced()?;
+    let cache = WriteCache::of(file.device()?)?;
+    let mut judge = Judge::new();
+    for kind in WriteCache::KINDS {
+        cache.set(kind)?;
+        judge.fact(kind);
+        redirty::judge_store(&file, &mut judge, redirty::pwrite(&direct))?;
+    }
+    Ok(judge.outcome())
+}
+
+/// Has a direct write of block 0 and a store to block 3 collide. What becomes of them is T21's
+/// business; the error that the direct write itself may get is its own.
+fn collide(file: &ClaimFile, judge: &mut Judge) -> Result<crate::mapping::Mapping> {
+    let direct = file.open_direct()?;
+    let write = redirty::pwrite(&direct);
+    let (collision, mapping) = redirty::collide(file, BLOCK, 3 * BLOCK, write)?;
+    redirty::describe(judge, &collision);
+    judge.fact(match &collision.slow {
+        Ok(count) => format!("the direct write returned {count}"),
+        Err(error) => format!("the direct write returned {error}"),
+    });
+    Ok(mapping)
+}
+
+fn innocent_bystander_is_told_of_no_error(stage: &Stage<'_>) -> Result<Outcome> {
+    use std::os::unix::fs::FileExt;
+    let file = stage.file()?;
+    let log = fs::OpenOptions::new()
+        .write(true)
+        .open(file.path())
+        .context("opening the file for the log writer")?;
+    let mut judge = Judge::new();
+    let _mapping = collide(&file, &mut judge)?;
+    log.write_all_at(&file.bytes(2 * PAGE, SECTOR, 4), 2 * PAGE)
+        .context("writing the log")?;
+    judge.synced("the log writer's fsync", log.sync_all());
+    let logged = |sector| vec![if sector == 16 { 4 } else { 1 }];
+    file.judge_disk(&mut judge, 2 * PAGE, PAGE_LEN, logged)?;
+    Ok(judge.outcome())
+}
+
+fn no_descriptor_is_told_of_a_collision(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let early = [(); 3].map(|()| file.open_read_only());
+    let _mapping = collide(&file, &mut judge)?;
+    let late = file.open_read_only();
+    for (number, descriptor) in early.into_iter().chain([late]).enumerate() {
+        let descriptor = descriptor?;
+        for time in ["first", "second"] {
+            let name = match number {
+                3 => "the late descriptor".to_owned(),
+                _ => format!("descriptor {}", number + 1),
+            };
+            judge.synced(&format!("{name}: {time} fsync"), descriptor.sync_all());
+        }
+    }
+    Ok(judge.outcome())
+}
+
+fn collisions_raise_no_alarm(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let direct = file.open_direct()?;
+    let device = file.device()?;
+    let log = KernelLog::open()?;
+    let mut judge = Judge::new();
+    let kind = Kind::available()?[0];
+    file.fill(1)?;
+    sys::sync_fs(file.file())?;
+    window::quiet(device)?;
+    let mut queue = kind.open(COLLISIONS as u32)?;
+    // Every other page, or the disk would get them all as one request.
+    let pages = || (0..COLLISIONS).map(|number| 2 * number * PAGE);
+    let mapping = file.map(Share::Shared)?;
+    log.skip_to_end()?;
+    let begun = AtomicU64::new(0);
+    std::thread::scope(|scope| -> Result<()> {
+        let writes = scope.spawn(|| -> Result<()> {
+            for at in pages() {
+                let buffer = Aligned::from(&file.bytes(at, PAGE_LEN, 2));
+                begun.store(at, Ordering::SeqCst);
+                queue.submit(at, Op::Write, &direct, at, buffer)?;
+            }
+            for _ in pages() {
+                let done = queue.reap(true)?.context("a completion")?;
+                done.result.context("a direct write")?;
+            }
+            Ok(())
+        });
+        // The first goes through, the disk being idle; all the others are met in flight.
+        let mut met = 0;
+        for at in pages().skip(1) {
+            window::wait_for("the submission of a write", || {
+                let sent = begun.load(Ordering::SeqCst) >= at && device.in_flight()?.writes > 0;
+                Ok(sent || writes.is_finished())
+            })?;
+            mapping.load_word(at as usize / 8);
+            mapping.store(
+                at as usize + 7 * SECTOR,
+                &file.bytes(at + 7 * 512, SECTOR, 3),
+            );
+            met += u32::from(device.in_flight()?.writes > 0);
+        }
+        judge.fact(format!("{met} stores while writes were in flight"));
+        let written = writes.join().expect("the writes do not panic");
+        match written {
+            // Told to the writer is not told to a bystander: T21 judges it.
+            Err(error) => judge.fact(format!("{error:#}")),
+            Ok(()) if met == 0 => return Err(window::never_open("all writes were over")),
+            Ok(()) => {}
+        }
+        Ok(())
+    })?;
+    // The line after that of the possible data corruption names the file.
+    let path = file.path().canonicalize().context("the file's path")?;
+    let alarms = log.count(&format!("File: {}", path.display()))?;
+    judge.require(alarms == 0, Verdict::FalseError, || {
+        format!("the kernel log tells of possible data corruption {alarms} times")
+    });
+    judge.synced("fsync", file.file().sync_all());
+    Ok(judge.outcome())
+}
+
+fn msync_is_told_of_no_error(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let mapping = collide(&file, &mut judge)?;
+    judge.synced("msync", mapping.sync());
+    let at = 3 * BLOCK as u64;
+    file.judge_disk(&mut judge, at, BLOCK, |_| vec![3])?;
+    Ok(judge.outcome())
+}

@@ -132,6 +132,11 @@ void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void 
 void cohfs_set_inode_metadata_writeback(struct inode *inode);
 bool cohfs_test_and_clear_bit_le(unsigned int nr, void *addr);
 bool cohfs_test_and_set_bit_le(unsigned int nr, void *addr);
+void cohfs_trace_gate_enter(const struct inode *inode, u64 pos, u64 len, bool waited);
+void cohfs_trace_gate_leave(const struct inode *inode, u64 pos, u64 len, bool waited);
+void cohfs_trace_invalidate(const struct inode *inode, u64 first, u64 last, u64 removed, u64 busy);
+void cohfs_trace_through_cache(const struct inode *inode, u64 pos, u64 len);
+void cohfs_trace_turn(const struct inode *inode, u64 pos, u64 len, bool waited);
 vm_fault_t cohfs_vmf_fs_error(int err);
 
 #endif

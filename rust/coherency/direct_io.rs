@@ -78,6 +78,7 @@ fn mainline(
     let pages = range.pages();
     if mapping.write_and_wait(range).is_err() || target.invalidate(pages, OnBusy::GoOn).busy > 0 {
         target.counters.through_cache.add(1);
+        mapping.trace_through_cache(range);
         return write_through_cache(target, range, through_cache);
     }
     let written = transfer()?;

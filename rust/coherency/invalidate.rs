@@ -105,7 +105,7 @@ pub(crate) fn invalidate(
     let mut walk = mapping.walk(range);
 
     counters.walks.add(1);
-    while let Some(folios) = walk.next_batch() {
+    'walk: while let Some(folios) = walk.next_batch() {
         for folio in folios {
             let index = folio.index();
             sweep.unmap_rest_once(&folio);
@@ -123,9 +123,10 @@ pub(crate) fn invalidate(
             };
             report.note(index, removal, counters);
             if on_busy == OnBusy::Stop && report.busy > 0 {
-                return report;
+                break 'walk;
             }
         }
     }
+    mapping.trace_invalidate(range, report.removed, report.busy);
     report
 }

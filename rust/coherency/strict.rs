@@ -96,6 +96,7 @@ pub(super) fn direct_write(
 ) -> Result<usize> {
     let Some(gate) = try_to_make_way(target.mapping(), range, target.counters)? else {
         target.counters.through_cache.add(1);
+        target.mapping().trace_through_cache(range);
         // They are on the device when this returns, but stay in the cache.
         let written = through_cache()?;
         if let Some(range) = range.first(written) {

@@ -32,7 +32,7 @@ use kernel::{
 pub(crate) struct Host {
     inode: Opaque<bindings::inode>,
     redirty: RedirtyGate,
-    in_flight: InFlight,
+    pub(super) in_flight: InFlight,
 }
 
 // SAFETY: Every access to the inode goes through C functions that lock what they must.

@@ -16,13 +16,17 @@
 
 use super::{
     ByteRange,
+    Host,
     PageRange, //
 };
 use crate::bindings;
 use core::{
     cell::Cell,
     iter,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     container_of,
@@ -66,6 +70,10 @@ pub(crate) struct Claim {
 }
 
 /// The claims of one file.
+///
+/// # Invariants
+///
+/// It is the `in_flight` of a [`Host`].
 #[pin_data]
 pub(crate) struct InFlight {
     /// Number of claims that entered and have not left.
@@ -121,11 +129,17 @@ impl Set {
 }
 
 impl InFlight {
+    /// Returns the inode whose claims they are.
+    fn inode(&self) -> *mut bindings::inode {
+        // SAFETY: Embedded in a `Host`, by the type invariants.
+        unsafe { &*container_of!(ptr::from_ref(self), Host, in_flight) }.as_raw()
+    }
+
     /// Initialises it in place.
     ///
     /// # Safety
     ///
-    /// `this` points to memory for one that nobody uses yet and that does not move.
+    /// `this` points to the `in_flight` of a [`Host`] that nobody uses yet and that does not move.
     pub(super) unsafe fn init_once(this: *mut Self) {
         let init = pin_init!(Self {
             count: Atomic::new(0),
@@ -228,6 +242,16 @@ impl InFlight {
         // SAFETY: Under the spinlock; nobody holds a reference to the node without it.
         unsafe { (*node.as_ptr()).begun = true };
         drop(set);
+        let (pos, len) = (claim.range.pos(), claim.range.len());
+        // SAFETY: The inode is in memory as long as its claims are.
+        unsafe {
+            match claim.purpose {
+                Purpose::Write => {
+                    bindings::cohfs_trace_gate_enter(self.inode(), pos, len, entry.waited)
+                }
+                Purpose::Fill => bindings::cohfs_trace_turn(self.inode(), pos, len, entry.waited),
+            }
+        }
         Ok(entry)
     }
 }
@@ -278,6 +302,11 @@ impl Drop for Entry<'_> {
         drop(set);
         self.set.left.notify_all();
         // SAFETY: From a box, by the type invariants, and no longer in the tree.
-        drop(unsafe { KBox::from_raw(self.node.as_ptr()) });
+        let Claim { purpose, range } = unsafe { KBox::from_raw(self.node.as_ptr()) }.claim;
+        if purpose == Purpose::Write {
+            let (pos, len) = (range.pos(), range.len());
+            // SAFETY: The inode is in memory as long as its claims are.
+            unsafe { bindings::cohfs_trace_gate_leave(self.set.inode(), pos, len, self.waited) };
+        }
     }
 }

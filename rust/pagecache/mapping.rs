@@ -155,6 +155,23 @@ impl AddressSpace {
         }
     }
 
+    /// Tells whoever traces that a direct write of `range` goes through the page cache.
+    pub(crate) fn trace_through_cache(&self, range: ByteRange) {
+        // SAFETY: The host lives as long as its mapping.
+        unsafe {
+            bindings::cohfs_trace_through_cache(self.host().as_raw(), range.pos(), range.len())
+        };
+    }
+
+    /// Tells whoever traces what a walk over `range` did, in folios.
+    pub(crate) fn trace_invalidate(&self, range: PageRange, removed: u64, busy: u64) {
+        let (first, last) = (range.first(), range.last());
+        // SAFETY: As above.
+        unsafe {
+            bindings::cohfs_trace_invalidate(self.host().as_raw(), first, last, removed, busy)
+        };
+    }
+
     /// Starts a walk over the folios in `range`.
     pub(crate) fn walk(&self, range: PageRange) -> Walk<'_> {
         Walk::new(self, range)

@@ -162,6 +162,12 @@ impl AddressSpace {
             .at_once(|world, _| world.ghost.note(Verdict::ToldFsync));
     }
 
+    /// Nobody traces.
+    pub(crate) fn trace_through_cache(&self, _range: ByteRange) {}
+
+    /// Nobody traces.
+    pub(crate) fn trace_invalidate(&self, _range: PageRange, _removed: u64, _busy: u64) {}
+
     /// Starts a walk over the folios in `range`.
     pub(crate) fn walk(&self, range: PageRange) -> Walk<'_> {
         Walk::new(self, range)

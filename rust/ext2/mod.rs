@@ -18,6 +18,19 @@
 //!       dir::entries, dir::find
 //! ```
 //!
+//! And the way back, for who changes something:
+//!
+//! ```text
+//! group_of_directory, group_of_file   where a new inode goes
+//!   Inode::new -> Inode::store          what it is
+//!   dir::add, dir::remove, dir::set     its names
+//!   Cut::to                             which pointers go when a file is cut short
+//!   xattr::release                      what else goes with it
+//! SuperBlock::group_metadata          what a bitmap must have as taken
+//! GroupCount::offset                  where a group counts what is free
+//! SuperBlock::store_free, ...         what the super block is told
+//! ```
+//!
 //! Two errors come out: [`Refusal`], why an image is not mounted, and [`Corrupt`], what was wrong
 //! with a block of a mounted one. Nothing here panics, whatever the bytes are.
 //!

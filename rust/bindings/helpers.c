@@ -356,9 +356,19 @@ bool cohfs_is_sync_kiocb(struct kiocb *iocb)
 	return is_sync_kiocb(iocb);
 }
 
+void *cohfs_kmap_local_folio(struct folio *folio, size_t offset)
+{
+	return kmap_local_folio(folio, offset);
+}
+
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *))
 {
 	return kmem_cache_create(name, size, 0, flags, ctor);
+}
+
+void cohfs_kunmap_local(const void *addr)
+{
+	kunmap_local(addr);
 }
 
 void cohfs_lock_buffer(struct buffer_head *bh)

@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/interval_tree.h>
 #include <linux/iomap.h>
 #include <linux/kdev_t.h>
@@ -95,7 +96,9 @@ bool cohfs_iov_iter_extract_will_pin(const struct iov_iter *iter);
 void cohfs_iov_iter_truncate(struct iov_iter *iter, u64 count);
 bool cohfs_is_dirsync(const struct inode *inode);
 bool cohfs_is_sync_kiocb(struct kiocb *iocb);
+void *cohfs_kmap_local_folio(struct folio *folio, size_t offset);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
+void cohfs_kunmap_local(const void *addr);
 void cohfs_lock_buffer(struct buffer_head *bh);
 bool cohfs_mapping_mapped(const struct address_space *mapping);
 void cohfs_mapping_set_error(struct address_space *mapping, int error);

@@ -221,7 +221,7 @@ fn transfer<'a>(
     }
     let written = direct(iocb)?;
     if let Some(range) = range.first(written) {
-        inode.extend_to(range.end(), lock);
+        inode.extend_to(range, lock);
     }
     Ok(written)
 }

@@ -49,12 +49,26 @@ impl<T: FileSystem> Inode<T> {
         unsafe { bindings::inode_sub_bytes(self.as_raw(), bytes) };
     }
 
-    /// Makes the file as large as `size` bytes if it is smaller: so much of it is on the device.
-    pub(crate) fn extend_to(&self, size: u64, _lock: &InodeLockGuard<'_>) {
-        if size > self.size() {
-            self.set_size(size);
-            self.mark_dirty();
+    /// Makes the file reach to the end of `range`, which is on the device, if it is smaller.
+    ///
+    /// What is cached between its old end and the range is zeroed, and a store there faults again, so
+    /// that it gets a block.
+    ///
+    /// # Context
+    ///
+    /// May sleep. Takes a folio lock.
+    pub(crate) fn extend_to(&self, range: ByteRange, _lock: &InodeLockGuard<'_>) {
+        let end = self.size();
+        if range.end() <= end {
+            return;
         }
+        self.set_size(range.end());
+        // No file is larger than `s_maxbytes`.
+        if let (Ok(from), Ok(to)) = (i64::try_from(end), i64::try_from(range.pos())) {
+            // SAFETY: Valid by the type invariants; nothing is done unless `from` is less than `to`.
+            unsafe { bindings::pagecache_isize_extended(self.as_raw(), from, to) };
+        }
+        self.mark_dirty();
     }
 
     /// Makes the file as large as `size` bytes, without regard for its blocks or the page cache.

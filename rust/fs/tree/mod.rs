@@ -18,7 +18,8 @@
 //!   when the bytes are on the device, and what failed is cut off again.
 //! - Blocks of pointers and of directories are zeroed in their buffer before anything leads there.
 //!
-//! So writeback has nothing to allocate, and a full disk is found by the task that writes.
+//! So writeback has nothing to allocate, and a full disk is found by the task that writes. A dirty folio
+//! can cover holes all the same: what it has there is zero, or writeback fails.
 //!
 //! # Lookups
 //!

@@ -11,6 +11,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
 
+use super::content::PAGE;
 use super::step::Copier;
 use super::step::Reader;
 use super::step::Writer;
@@ -49,13 +50,7 @@ pub fn write(
             rustix::io::pwritev(fd, &pieces.map(IoSlice::new), at)
         }
         Writer::Splice => splice_in(fd, at, &bytes),
-        Writer::Store if careful => {
-            let child = sys::in_child(|| i32::from(store(fd, at, &bytes).is_err()));
-            match child.map_err(errno)? {
-                Ended::Status(0) => Ok(bytes.len()),
-                _ => Err(Errno::FAULT),
-            }
-        }
+        Writer::Store if careful => store_carefully(fd, at, &bytes),
         Writer::Store => store(fd, at, &bytes),
     }
 }
@@ -118,6 +113,24 @@ fn store(fd: BorrowedFd<'_>, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
     let mapping = Mapping::new(&file, at as usize + bytes.len(), Share::Shared).map_err(errno)?;
     mapping.store(at as usize, bytes);
     Ok(bytes.len())
+}
+
+/// Stores page by page, each in a child. A page takes all or nothing, for it is the first store that
+/// faults; what was stored before an error counts, as for `write(2)`.
+fn store_carefully(fd: BorrowedFd<'_>, at: u64, bytes: &[u8]) -> Result<usize, Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let at = at + done as u64;
+        let page = (PAGE - at % PAGE) as usize;
+        let piece = &bytes[done..bytes.len().min(done + page)];
+        let child = sys::in_child(|| i32::from(store(fd, at, piece).is_err()));
+        match child.map_err(errno)? {
+            Ended::Status(0) => done += piece.len(),
+            _ if done > 0 => break,
+            _ => return Err(Errno::FAULT),
+        }
+    }
+    Ok(done)
 }
 
 /// Writes by way of a pipe. What is written before an error counts, as for `write(2)`.

@@ -49,6 +49,8 @@ pub struct Node {
     /// into a hole takes blocks for as much as the file system likes: stock ext2 for the page when
     /// it is written out, iomap for the whole folio at once.
     pub blocks_vary: bool,
+    /// Whether the time of access may differ: stock ext2 does not note direct reads.
+    pub accessed_varies: bool,
 }
 
 /// A file that is open from step to step.

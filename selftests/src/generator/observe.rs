@@ -205,15 +205,18 @@ impl Observer {
             true => "some".to_owned(),
             false => stat.st_blocks.to_string(),
         };
+        let accessed = match node.accessed_varies {
+            true => "some".to_owned(),
+            false => time(stat.st_atime, stat.st_atime_nsec),
+        };
         format!(
-            "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {} {} {}",
+            "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {accessed} {} {}",
             stat.st_mode,
             stat.st_uid,
             stat.st_gid,
             stat.st_rdev,
             stat.st_nlink,
             stat.st_size,
-            time(stat.st_atime, stat.st_atime_nsec),
             time(stat.st_mtime, stat.st_mtime_nsec),
             time(stat.st_ctime, stat.st_ctime_nsec),
         )

@@ -12,6 +12,7 @@ use super::Open;
 use crate::generator::content::Content;
 use crate::generator::content::pattern;
 use crate::generator::step::Mode;
+use crate::generator::step::Reader;
 use crate::generator::step::Rename;
 use crate::generator::step::Slot;
 use crate::generator::step::Step;
@@ -49,6 +50,7 @@ impl Model {
                 }
                 self.close(*slot);
                 self.slots[*slot] = Some(Open { id, mode: *mode });
+                self.node_mut(id).accessed_varies |= mode.direct;
             }
             Step::Tmpfile { slot, .. } => {
                 let id = self.insert(Kind::File(Content::default()), 0);
@@ -144,9 +146,19 @@ impl Model {
             Step::Rename { from, to, how } => self.rename(from, to, *how)?,
             Step::Chmod { target, .. } => self.forget(self.target(target))?,
             Step::Chown { path, .. } => self.forget(self.find(path))?,
-            Step::Read { .. }
-            | Step::Sync { .. }
-            | Step::Utimens { .. }
+            Step::Read { target, reader, .. } => {
+                let id = self.file(target)?;
+                self.node_mut(id).accessed_varies |= *reader == Reader::Direct;
+            }
+            Step::Utimens { path, accessed, .. } => {
+                let id = self
+                    .find(path)
+                    .ok_or_else(|| format!("{path} is not there"))?;
+                let mut open = self.slots.iter().flatten();
+                let direct = open.any(|open| open.id == id && open.mode.direct);
+                self.node_mut(id).accessed_varies &= direct || accessed.is_none();
+            }
+            Step::Sync { .. }
             | Step::Follow { .. }
             | Step::List { .. }
             | Step::Statfs
@@ -164,6 +176,7 @@ impl Model {
             links,
             attributes: None,
             blocks_vary: false,
+            accessed_varies: false,
         };
         self.nodes.insert(id, node);
         id

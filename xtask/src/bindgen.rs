@@ -3,8 +3,8 @@
 //! Installs bindgen into the cache where the distribution's is too old.
 
 use crate::context::Context;
-use crate::exit::{build_failed, missing};
-use crate::process::{cargo, logged, tail};
+use crate::crates;
+use crate::exit::missing;
 use crate::toolchain::{Bindgen, MIN_BINDGEN};
 use anyhow::Result;
 
@@ -27,31 +27,5 @@ pub(crate) fn ensure(ctx: &Context) -> Result<()> {
     if Bindgen::find(&root).is_some() {
         return Ok(());
     }
-    let step = ctx.ui.step("Tools", format!("building bindgen {VERSION}"));
-    let log = entry.dir().join("bindgen.log");
-    let mut install = cargo();
-    install
-        .args([
-            "install",
-            "bindgen-cli",
-            "--version",
-            VERSION,
-            "--locked",
-            "--root",
-        ])
-        .arg(&root)
-        .arg("--target-dir")
-        .arg(entry.dir().join("bindgen-build"))
-        .current_dir(&root);
-    if !logged(&mut install, &log, |_| ())?.success() {
-        return Err(build_failed(format!(
-            "cargo cannot install bindgen {VERSION} ({}):{}",
-            log.display(),
-            tail(&log, 15)
-        )));
-    }
-    // Only the program is needed from here on.
-    let _ = std::fs::remove_dir_all(entry.dir().join("bindgen-build"));
-    step.done(format_args!("bindgen {VERSION} installed"));
-    Ok(())
+    crates::install(ctx, &entry, "bindgen-cli", VERSION, |_| ())
 }

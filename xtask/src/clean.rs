@@ -16,7 +16,7 @@ pub(crate) fn run(ctx: &Context, cache: bool) -> Result<Exit> {
         remove(ctx, &target.join(dir))?;
     }
     if cache {
-        for dir in ["kernel", "src", "deb", "apt", "bundle", "tools"] {
+        for dir in ["kernel", "src", "deb", "apt", "bundle", "crate", "tools"] {
             remove(ctx, &ctx.cache.path(dir))?;
         }
     }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// The target, named explicitly so that the flags for it do not reach build scripts.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -39,17 +39,21 @@ struct MessageTarget {
     name: String,
 }
 
+/// Has cargo make programs that need no library.
+pub(crate) fn make_static(command: &mut Command) {
+    command.args(["--target", TARGET]).env(
+        "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+        "-C target-feature=+crt-static",
+    );
+}
+
 /// Builds the claims and the first process.
 pub(crate) fn build(ctx: &Context) -> Result<Programs> {
     let step = ctx.ui.step("Guest", "building its programs");
     let mut command = cargo();
     command
         .current_dir(&ctx.repo)
-        .env(
-            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
-            "-C target-feature=+crt-static",
-        )
-        .args(["build", "--release", "--target", TARGET])
+        .args(["build", "--release"])
         .args(["--package", "cohfs-selftests", "--package", "lab-init"])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
@@ -57,6 +61,7 @@ pub(crate) fn build(ctx: &Context) -> Result<Programs> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    make_static(&mut command);
     if ctx.options.offline {
         command.arg("--offline");
     }

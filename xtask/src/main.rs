@@ -12,6 +12,7 @@ mod cache;
 mod check;
 mod clean;
 mod context;
+mod crates;
 mod doctor;
 mod exit;
 mod guest;

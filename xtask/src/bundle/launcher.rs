@@ -25,6 +25,15 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
+    /// For a program that finds by itself all but its libraries.
+    pub(crate) const fn plain(program: &'static str) -> Self {
+        Self {
+            program,
+            environment: &[],
+            options: &[],
+        }
+    }
+
     /// The file name of the script that starts the program.
     pub(crate) fn name(&self) -> &'static str {
         self.program

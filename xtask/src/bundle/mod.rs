@@ -17,6 +17,7 @@ pub(crate) use launcher::Launcher;
 use crate::cache::{Entry, key, read_marker};
 use crate::context::Context;
 use crate::exit::missing;
+use crate::lab::images::{self, Format};
 use crate::process::{self, find_program, output};
 use crate::progress::Step;
 use crate::source::apt::Apt;
@@ -32,6 +33,12 @@ const SUITE: &str = "bookworm";
 /// What takes room and is never run.
 const LEFT_OUT: [&str; 4] = ["doc", "man", "locale", "info"];
 
+/// What a guest's disk is made as.
+const FORMAT: Format = Format {
+    block_size: 4096,
+    inode_size: 256,
+};
+
 /// What a bundle is made of.
 pub(crate) struct Recipe {
     /// Its name, for people.
@@ -40,8 +47,8 @@ pub(crate) struct Recipe {
     pub(crate) packages: &'static [&'static str],
     /// About how much is fetched, in megabytes.
     pub(crate) megabytes: u32,
-    /// What is started on this machine, if its loader has to be told where everything is.
-    pub(crate) launcher: Option<Launcher>,
+    /// The programs whose loader has to be told where everything is.
+    pub(crate) launchers: &'static [Launcher],
 }
 
 /// What the marker of a bundle says.
@@ -96,6 +103,20 @@ impl Recipe {
         Ok(entry.dir().join("root"))
     }
 
+    /// The bundle on a disk for a guest: `root`, and in `bin` the launchers.
+    pub(crate) fn image(&self, ctx: &Context) -> Result<PathBuf> {
+        self.ensure(ctx)?;
+        let entry = ctx.cache.entry(self.entry(), &ctx.ui)?;
+        let image = entry.dir().with_extension("img");
+        if !image.exists() {
+            let unfinished = image.with_extension("img.new");
+            images::make(FORMAT, entry.dir(), &unfinished)?;
+            std::fs::rename(&unfinished, &image)
+                .with_context(|| format!("keeping {}", image.display()))?;
+        }
+        Ok(image)
+    }
+
     /// Where it lies in the cache.
     fn entry(&self) -> PathBuf {
         let parts: Vec<_> = std::iter::once(SUITE)
@@ -130,7 +151,7 @@ impl Recipe {
             );
         }
         links::make_relative(&root)?;
-        if let Some(launcher) = &self.launcher {
+        for launcher in self.launchers {
             launcher.write(&root, &entry.dir().join("bin"))?;
         }
         let count = packages.len();

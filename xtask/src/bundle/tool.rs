@@ -32,7 +32,7 @@ pub(crate) const QEMU: Tool = Tool {
         name: "qemu",
         packages: &["qemu-system-x86"],
         megabytes: 80,
-        launcher: Some(Launcher {
+        launchers: &[Launcher {
             program: "usr/bin/qemu-system-x86_64",
             environment: &[("QEMU_MODULE_DIR", "usr/lib/x86_64-linux-gnu/qemu")],
             options: &[
@@ -40,7 +40,7 @@ pub(crate) const QEMU: Tool = Tool {
                 ("-L", "usr/share/seabios"),
                 ("-L", "usr/lib/ipxe/qemu"),
             ],
-        }),
+        }],
     },
 };
 
@@ -53,7 +53,7 @@ pub(crate) const BUSYBOX: Tool = Tool {
         name: "busybox",
         packages: &["busybox-static"],
         megabytes: 1,
-        launcher: None,
+        launchers: &[],
     },
 };
 
@@ -136,7 +136,7 @@ impl Tool {
 
     /// What is started: the launcher beside the root, or a program that needs none.
     fn in_bundle(&self, root: &Path) -> PathBuf {
-        match &self.recipe.launcher {
+        match self.recipe.launchers.first() {
             Some(launcher) => root.with_file_name("bin").join(launcher.name()),
             None => root.join("bin").join(self.program),
         }

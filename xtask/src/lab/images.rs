@@ -120,7 +120,8 @@ pub(crate) fn make_empty(format: Format, mebibytes: u32, image: &Path) -> Result
     mke2fs(format, &[], u64::from(mebibytes) * 1024, image)
 }
 
-fn mke2fs(format: Format, arguments: &[&OsStr], kib: u64, image: &Path) -> Result<()> {
+/// Makes an ext2 image of that many KiB, with more arguments for `mke2fs`.
+pub(crate) fn mke2fs(format: Format, arguments: &[&OsStr], kib: u64, image: &Path) -> Result<()> {
     let mut mke2fs = command(tool("mke2fs")?);
     mke2fs
         .args(["-q", "-F", "-t", "ext2", "-E", "root_owner=0:0"])

@@ -8,7 +8,7 @@ mod catalogue;
 mod compare;
 mod explain;
 mod filesystem;
-mod images;
+pub(crate) mod images;
 mod matrix;
 mod outcome;
 mod plan;

@@ -8,6 +8,7 @@ mod generator;
 mod host;
 mod lifecycle;
 mod policies;
+mod suites;
 
 use super::accel::Choice;
 use super::boot::{Lab, side_by_side};
@@ -26,8 +27,9 @@ use std::time::{Duration, Instant};
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only what matches: a group (host, check, runner, claims, formats, bad-images, lifecycle,
-    /// generator) or a claim, such as T21
+    /// Only what matches: a group (host, check, runner, claims, formats, bad-images,
+    /// lifecycle, generator, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
+    /// claim, such as T21
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
     /// All that can be tested, which takes hours, not a bounded part of it
@@ -43,7 +45,7 @@ impl Arguments {
 
     /// The filters that name no group, and so name claims.
     fn claims(&self) -> Vec<String> {
-        const GROUPS: [&str; 8] = [
+        const GROUPS: [&str; 9] = [
             "host",
             "check",
             "runner",
@@ -52,11 +54,11 @@ impl Arguments {
             "bad-images",
             "lifecycle",
             "generator",
+            "suites",
         ];
-        let claims = self
-            .filters
-            .iter()
-            .filter(|filter| !GROUPS.contains(&filter.as_str()));
+        let claims = self.filters.iter().filter(|filter| {
+            !GROUPS.contains(&filter.as_str()) && !suites::NAMES.contains(&filter.as_str())
+        });
         claims.cloned().collect()
     }
 }
@@ -159,6 +161,10 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
             groups.push(Box::new(move |lab| claims.tests(lab, &policy)));
         }
     }
+    groups.extend(suites::machines(
+        |suite| arguments.wants("suites") || arguments.wants(suite),
+        extent,
+    ));
     if arguments.wants("bad-images") {
         groups.push(Box::new(bad_images::tests));
     }

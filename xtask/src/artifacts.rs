@@ -56,6 +56,8 @@ pub(crate) struct Artifacts {
     pub(crate) claims: PathBuf,
     /// The static first process of the guest.
     pub(crate) init: PathBuf,
+    /// The static program that damages images.
+    pub(crate) mutants: PathBuf,
     /// A static busybox.
     pub(crate) busybox: PathBuf,
     /// The emulator.
@@ -84,6 +86,7 @@ pub(crate) fn ensure(ctx: &Context, variant: Variant) -> Result<Artifacts> {
         module,
         claims: programs.claims,
         init: programs.init,
+        mutants: programs.mutants,
         busybox: programs.busybox,
         qemu,
     })

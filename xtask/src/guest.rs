@@ -23,6 +23,8 @@ pub(crate) struct Programs {
     pub(crate) claims: PathBuf,
     /// The first process.
     pub(crate) init: PathBuf,
+    /// What damages images.
+    pub(crate) mutants: PathBuf,
     /// A shell and small tools.
     pub(crate) busybox: PathBuf,
 }
@@ -55,6 +57,7 @@ pub(crate) fn build(ctx: &Context) -> Result<Programs> {
         .current_dir(&ctx.repo)
         .args(["build", "--release"])
         .args(["--package", "cohfs-selftests", "--package", "lab-init"])
+        .args(["--package", "lab-mutants"])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
         .arg(ctx.target().join("guest"))
@@ -101,8 +104,9 @@ pub(crate) fn build(ctx: &Context) -> Result<Programs> {
     let programs = Programs {
         claims: take("claims")?,
         init: take("lab-init")?,
+        mutants: take("lab-mutants")?,
         busybox: BUSYBOX.ensure(ctx)?,
     };
-    step.done("claims, lab-init");
+    step.done("claims, lab-init, lab-mutants");
     Ok(programs)
 }

@@ -7,6 +7,7 @@ mod formats;
 mod generator;
 mod host;
 mod lifecycle;
+mod mutants;
 mod policies;
 mod suites;
 
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 /// What to test.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only what matches: a group (host, check, runner, claims, formats, bad-images,
+    /// Only what matches: a group (host, check, runner, claims, formats, bad-images, mutants,
     /// lifecycle, generator, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
     /// claim, such as T21
     #[arg(value_name = "FILTER")]
@@ -35,6 +36,9 @@ pub(crate) struct Arguments {
     /// All that can be tested, which takes hours, not a bounded part of it
     #[arg(long)]
     full: bool,
+    /// Only this mutant of each image
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
 }
 
 impl Arguments {
@@ -45,7 +49,7 @@ impl Arguments {
 
     /// The filters that name no group, and so name claims.
     fn claims(&self) -> Vec<String> {
-        const GROUPS: [&str; 9] = [
+        const GROUPS: [&str; 10] = [
             "host",
             "check",
             "runner",
@@ -55,6 +59,7 @@ impl Arguments {
             "lifecycle",
             "generator",
             "suites",
+            mutants::NAME,
         ];
         let claims = self.filters.iter().filter(|filter| {
             !GROUPS.contains(&filter.as_str()) && !suites::NAMES.contains(&filter.as_str())
@@ -165,6 +170,9 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
         |suite| arguments.wants("suites") || arguments.wants(suite),
         extent,
     ));
+    if arguments.wants(mutants::NAME) {
+        groups.extend(mutants::machines(arguments.seed, extent));
+    }
     if arguments.wants("bad-images") {
         groups.push(Box::new(bad_images::tests));
     }

@@ -9,6 +9,7 @@ mod behind;
 mod blame;
 mod direct_read;
 mod end_of_file;
+mod entries;
 mod errors;
 mod fallback;
 mod granularity;
@@ -16,10 +17,12 @@ mod holes;
 mod invalidate;
 mod large_folio;
 mod mapped;
+mod names;
 mod neighbours;
 mod pinned;
 mod read_write;
 mod redirty;
+mod scratch;
 mod sparse;
 mod storms;
 mod uptodate;
@@ -44,6 +47,8 @@ pub const GROUPS: &[&[Claim]] = &[
     storms::CLAIMS,
     pinned::CLAIMS,
     large_folio::CLAIMS,
+    entries::CLAIMS,
+    names::CLAIMS,
     holes::CLAIMS,
 ];
 

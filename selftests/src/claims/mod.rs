@@ -12,6 +12,7 @@ mod end_of_file;
 mod entries;
 mod errors;
 mod fallback;
+mod full;
 mod granularity;
 mod holes;
 mod invalidate;
@@ -50,6 +51,7 @@ pub const GROUPS: &[&[Claim]] = &[
     entries::CLAIMS,
     names::CLAIMS,
     holes::CLAIMS,
+    full::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

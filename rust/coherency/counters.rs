@@ -10,7 +10,8 @@ use crate::prelude::*;
 pub(crate) struct Counters {
     /// Direct writes asked for.
     pub(super) direct_writes: Counter,
-    /// Of these, the ones that went through the cache because a folio could not be removed.
+    /// Of these, the ones that went through the cache because a folio could not be removed, or the
+    /// file had a hole.
     pub(super) through_cache: Counter,
     /// Direct writes that returned an error because a folio could not be removed.
     pub(super) reported: Counter,
@@ -42,6 +43,11 @@ impl Counters {
             Busy::Untold => &self.busy_untold,
         }
         .add(1);
+    }
+
+    /// Counts a direct write that goes through the cache because the file has a hole.
+    pub(crate) fn met_hole(&self) {
+        self.through_cache.add(1);
     }
 
     /// Calls `show` with the name and the value of each counter.

@@ -207,6 +207,7 @@ fn transfer<'a>(
     let present = inode.size().min(range.end()).saturating_sub(range.pos());
     let below_end = ByteRange::new(range.pos(), present);
     if below_end.map_or(Ok(false), |range| tree::has_hole(inode, range))? {
+        inode.sb().data().counters.met_hole();
         let written = cached(iocb)?;
         if let Some(range) = range.first(written) {
             inode.mapping().write_and_wait(range)?;

@@ -56,7 +56,10 @@ impl<T: FileSystem> SuperBlock<T> {
         // SAFETY: We own a reference.
         if unsafe { bindings::cohfs_inode_is_new(inode.as_ptr()) } {
             // INVARIANT: As just found.
-            return Ok(Get::New(NewInode { inode, sb: self }));
+            return Ok(Get::New(NewInode {
+                inode,
+                _sb: PhantomData,
+            }));
         }
         // SAFETY: The reference goes to the `ARef`. The inode is not new, and inodes that could
         // not be read are never found (`iget_failed` unhashes them).
@@ -99,7 +102,10 @@ impl<T: FileSystem> SuperBlock<T> {
             return Err(error);
         }
         // INVARIANT: `insert_inode_locked` made it so.
-        Ok(NewInode { inode, sb: self })
+        Ok(NewInode {
+            inode,
+            _sb: PhantomData,
+        })
     }
 }
 
@@ -111,16 +117,10 @@ impl<T: FileSystem> SuperBlock<T> {
 #[must_use = "an inode that is not published fails"]
 pub(crate) struct NewInode<'a, T: FileSystem> {
     inode: NonNull<bindings::inode>,
-    sb: &'a SuperBlock<T>,
+    _sb: PhantomData<&'a SuperBlock<T>>,
 }
 
-impl<'a, T: FileSystem> NewInode<'a, T> {
-    /// Returns the mount.
-    #[allow(dead_code, reason = "for the operations that change names")]
-    pub(crate) fn sb(&self) -> &'a SuperBlock<T> {
-        self.sb
-    }
-
+impl<T: FileSystem> NewInode<'_, T> {
     /// Returns the C inode.
     pub(super) fn as_raw(&self) -> *mut bindings::inode {
         self.inode.as_ptr()

@@ -287,7 +287,6 @@ fn push(inode: &Inode, reserved: &mut KVec<Reserved>, new: Reserved) -> Result {
 /// # Errors
 ///
 /// Those of [`reserve`].
-#[allow(dead_code, reason = "for directories that grow")]
 pub(in crate::fs) fn append_block(inode: &Inode, block: FileBlock) -> Result<BufferHead> {
     let mut state = inode.data().tree.lock();
     let space = reserve(inode, &state, block, 1)?;

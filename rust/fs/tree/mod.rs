@@ -46,9 +46,8 @@ pub(super) use self::cut::{
     clear,
     cut, //
 };
-#[allow(unused_imports, reason = "for directories that grow")]
-pub(super) use self::grow::append_block;
 pub(super) use self::grow::{
+    append_block,
     reserve,
     reserve_holes,
     store_holes,

@@ -75,6 +75,15 @@ enum Verb {
         #[command(flatten)]
         settings: generator::Settings,
     },
+    /// Uses up the blocks, the inodes and the room for names of a small file system.
+    ///
+    /// Prints what must be the same for every file system of a format. Exit status: 0 nothing was
+    /// lost, 1 something was, 2 usage.
+    Exhaust {
+        /// Where the file system is mounted.
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Runs one claim in this process and writes its outcome as JSON: what `run` starts.
     #[command(name = runner::EXEC, hide = true)]
     Exec {
@@ -142,6 +151,11 @@ fn obey(verb: Verb) -> Result<u8> {
         }
         Verb::Generate { settings } => {
             let result = generator::run(&settings);
+            println!("{}", result.as_ref().unwrap_or_else(|failure| failure));
+            return Ok(u8::from(result.is_err()));
+        }
+        Verb::Exhaust { dir } => {
+            let result = generator::exhaust::run(&dir).map_err(|error| format!("{error:#}"));
             println!("{}", result.as_ref().unwrap_or_else(|failure| failure));
             return Ok(u8::from(result.is_err()));
         }

@@ -28,8 +28,8 @@ const DEEP: usize = 1_500;
 pub struct Allowed {
     /// How many bytes the files may keep together before cutting goes first.
     pub budget: u64,
-    /// Stores through a mapping.
-    pub stores: bool,
+    /// No stores through a mapping, and no direct writes.
+    pub buffered: bool,
     /// Unmounting, dropping the caches of the machine, and looking at what is free.
     pub remounts: bool,
     /// Names that change places, which stock ext2 refuses.

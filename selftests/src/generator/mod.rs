@@ -13,10 +13,12 @@
 //! | [`side`], [`data`], [`mount`] | doing it |
 //! | [`model`], [`content`] | what the tree must be then |
 //! | [`observe`] | looking whether it is |
+//! | [`exhaust`] | not random: blocks, inodes and names are used up |
 
 pub mod choose;
 pub mod content;
 pub mod data;
+pub mod exhaust;
 pub mod model;
 pub mod mount;
 pub mod observe;
@@ -75,9 +77,10 @@ pub struct Settings {
     /// mounts them now and then, drops the caches of the machine, and looks at what is free.
     #[arg(long)]
     remount: bool,
-    /// Leaves out stores through mappings, which stock ext2 loses when the disk is full.
+    /// Leaves out stores through mappings and direct writes. When the disk is full stock ext2 loses
+    /// the ones, and shows what is left of the others when the file grows.
     #[arg(long)]
-    no_stores: bool,
+    buffered: bool,
     /// Prints every step before it is done.
     #[arg(long)]
     trace: bool,
@@ -120,7 +123,7 @@ fn generate(settings: &Settings) -> Result<String> {
         } else {
             settings.budget << 20
         },
-        stores: !settings.no_stores,
+        buffered: settings.buffered,
         remounts: settings.remount,
         exchanges: settings.dirs.len() == 1,
     };
@@ -207,12 +210,21 @@ impl Run {
             Ok(answer) => answer,
             Err(error) => {
                 *self.errors.entry(error.raw_os_error()).or_default() += 1;
+                if *error == Errno::NOSPC && self.is_direct(step) {
+                    observe::take_failed_write(&mut self.model, &self.sides[0], step)?;
+                }
                 return Ok(());
             }
         };
         observe::expect_answer(&self.model, step, &answer.text, &answer.bytes)?;
         let applied = self.model.apply(step, answer.count);
         applied.map_err(|why| anyhow::anyhow!("it succeeded, and must not: {why}"))
+    }
+
+    fn is_direct(&self, step: &Step) -> bool {
+        let open = step.slot().and_then(|slot| self.model.open(slot));
+        let direct = open.is_some_and(|open| open.mode.direct);
+        direct || matches!(step, Step::Write { mode, .. } if mode.direct)
     }
 
     /// Looks at the whole tree.

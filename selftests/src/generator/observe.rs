@@ -17,7 +17,9 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::content::PAGE;
+use super::content::pattern;
 use super::data;
+use super::data::SECTOR;
 use super::model::Id;
 use super::model::Kind;
 use super::model::Model;
@@ -283,16 +285,52 @@ fn content_is(model: &Model, sides: &[Side], target: &Target, start: u64, end: u
     let wanted = content.read(start, len);
     for side in sides {
         let describe = || format!("{}: {target:?}", side.path().display());
-        let read = match target {
-            Target::Path(path) => side
-                .open(path, OFlags::RDONLY, 0)
-                .and_then(|file| data::read(file.as_fd(), Reader::Pread, start, len)),
-            Target::Slot(slot) => side
-                .slot(*slot)
-                .and_then(|file| data::read(file, Reader::Pread, start, len)),
-        };
-        same(start, &wanted, &read.with_context(describe)?).with_context(describe)?;
+        let read = read(side, target, start, len).with_context(describe)?;
+        same(start, &wanted, &read).with_context(describe)?;
     }
+    Ok(())
+}
+
+fn read(side: &Side, target: &Target, start: u64, len: usize) -> Result<Vec<u8>, Errno> {
+    match target {
+        Target::Path(path) => {
+            let file = side.open(path, OFlags::RDONLY, 0)?;
+            data::read(file.as_fd(), Reader::Pread, start, len)
+        }
+        Target::Slot(slot) => data::read(side.slot(*slot)?, Reader::Pread, start, len),
+    }
+}
+
+/// Looks what a direct write has done that failed: it may have written sectors before the one that
+/// has no block, and does not say how many. The model takes those.
+pub fn take_failed_write(model: &mut Model, side: &Side, step: &Step) -> Result<()> {
+    let Step::Write {
+        target,
+        at,
+        len,
+        seed,
+        ..
+    } = step
+    else {
+        return Ok(());
+    };
+    let Some(content) = model.target(target).and_then(|id| model.content(id)) else {
+        return Ok(());
+    };
+    let (old, mut new) = (content.read(*at, *len), pattern(*seed, *len));
+    new.truncate(old.len());
+    let found = read(side, target, *at, *len).context("reading what was not written")?;
+    let sectors = found
+        .chunks(SECTOR)
+        .zip(old.chunks(SECTOR).zip(new.chunks(SECTOR)));
+    let written = sectors.take_while(|(found, (_, new))| found == new).count() * SECTOR;
+    let written = written.min(old.len());
+    same(
+        *at + written as u64,
+        &old[written..],
+        found.get(written..).unwrap_or_default(),
+    )?;
+    model.overwrite(target, *at, &new[..written]);
     Ok(())
 }
 

@@ -144,7 +144,7 @@ impl Chooser {
             let size = content.size().min(64 << 20);
             at = self.random.u64(..=size) / 8 * 8;
             len = len.min((size - at) as usize) / 8 * 8;
-            if !self.allowed.stores || len == 0 || mode.read_only {
+            if self.allowed.buffered || len == 0 || mode.read_only {
                 writer = Writer::Pwrite;
                 len = len.max(1);
             }
@@ -195,12 +195,11 @@ impl Chooser {
     }
 
     fn mode(&mut self) -> Mode {
-        let random = &mut self.random;
-        let kind = random.u8(..24);
+        let kind = self.random.u8(..24);
         Mode {
             read_only: kind == 0,
             append: (1..4).contains(&kind),
-            direct: (4..8).contains(&kind),
+            direct: (4..8).contains(&kind) && !self.allowed.buffered,
             sync: kind == 8,
             dsync: kind == 9,
             truncate: false,

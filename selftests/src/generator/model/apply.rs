@@ -168,6 +168,13 @@ impl Model {
         Ok(())
     }
 
+    /// Writes bytes of a file that is there.
+    pub fn overwrite(&mut self, target: &Target, at: u64, bytes: &[u8]) {
+        if let Some(id) = self.target(target) {
+            self.write(id, at, bytes);
+        }
+    }
+
     pub(super) fn insert(&mut self, kind: Kind, links: u32) -> Id {
         let id = self.next;
         self.next += 1;

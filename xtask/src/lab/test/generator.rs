@@ -118,8 +118,14 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     for driver in &DRIVERS {
         let steps = fill_steps(driver);
         test(&format!("{count} steps fill {}", driver.name), &steps);
+        let name = format!("blocks, inodes and names of {} are used up", driver.name);
+        test(&name, &exhaust_step(driver));
     }
     test("a run that is killed", "kill");
+    let [ours, theirs] = DRIVERS.map(|driver| report.step(&exhaust_step(&driver)));
+    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+        outcome.compare_digests("a disk that is used up", ours, theirs);
+    }
     for disk in &disks.disks {
         outcome.check_image(&disk.image)?;
     }
@@ -136,6 +142,10 @@ fn random_steps(block_size: u32) -> String {
 
 fn fill_steps(driver: &FileSystem) -> String {
     format!("fill {}", driver.name)
+}
+
+fn exhaust_step(driver: &FileSystem) -> String {
+    format!("exhaust {}", driver.name)
 }
 
 /// Where a disk is mounted.
@@ -180,18 +190,25 @@ fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
     steps
 }
 
-/// The steps that fill a small disk. Stock ext2 takes stores for which there is no space, and
-/// loses them.
+/// The steps that fill a small disk, and use up what it has. With a full disk stock ext2 loses
+/// what is stored, and shows what failed direct writes leave.
 fn fill(lab: &Lab<'_>, driver: &FileSystem, count: u32) -> Vec<Step> {
     let serial = format!("{}-small", driver.name);
     let dir = mount_point(&serial);
     let mut arguments = ["--fill", "--dir", &dir].map(str::to_owned).to_vec();
     if *driver == EXT2 {
-        arguments.push("--no-stores".to_owned());
+        arguments.push("--buffered".to_owned());
     }
+    let exhaust = Action::Run {
+        argv: [CLAIMS, "exhaust", "--dir", &dir]
+            .map(str::to_owned)
+            .to_vec(),
+        timeout: u64::from(20 * lab.slowdown()),
+    };
     vec![
         plan::mount(&serial, &serial, driver, &dir, false),
         generate(lab, &fill_steps(driver), count, &arguments),
+        Step::optional(exhaust_step(driver), exhaust),
         plan::umount(&serial, &dir),
     ]
 }

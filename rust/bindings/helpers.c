@@ -36,6 +36,11 @@ u64 cohfs_bdev_nr_bytes(struct block_device *bdev)
 	return bdev_nr_bytes(bdev);
 }
 
+void cohfs_blk_crypto_submit_bio(struct bio *bio)
+{
+	blk_crypto_submit_bio(bio);
+}
+
 bool cohfs_buffer_uptodate(const struct buffer_head *bh)
 {
 	return buffer_uptodate(bh);

@@ -3,6 +3,7 @@
 #ifndef COHFS_HELPERS_H
 #define COHFS_HELPERS_H
 
+#include <linux/blk-crypto.h>
 #include <linux/blkdev.h>
 #include <linux/buffer_head.h>
 #include <linux/fileattr.h>
@@ -27,6 +28,7 @@ struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *ca
 unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev);
 unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev);
 u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
+void cohfs_blk_crypto_submit_bio(struct bio *bio);
 bool cohfs_buffer_uptodate(const struct buffer_head *bh);
 bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
 bool cohfs_capable(int cap);

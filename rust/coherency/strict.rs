@@ -70,7 +70,7 @@ fn try_to_make_way<'a>(
         return Ok(Some(gate));
     }
     for _ in 0..ROUNDS {
-        mapping.write_and_wait(range)?;
+        mapping.write_out(range)?;
         let report = invalidate(&gate, Walker::Own, range.pages(), OnBusy::GoOn, counters);
         if report.busy == 0 {
             return Ok(Some(gate));
@@ -100,7 +100,7 @@ pub(super) fn direct_write(
         // They are on the device when this returns, but stay in the cache.
         let written = through_cache()?;
         if let Some(range) = range.first(written) {
-            target.mapping().write_and_wait(range)?;
+            target.mapping().write_out(range)?;
         }
         return Ok(written);
     };

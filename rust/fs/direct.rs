@@ -29,8 +29,7 @@ use crate::{
     },
     pagecache::{
         ByteRange,
-        InodeLockGuard,
-        InodeLocked, //
+        InodeLockGuard, //
     },
     vfs::{
         self,
@@ -59,8 +58,16 @@ use kernel::{
 pub(super) fn read(mut iocb: Kiocb<'_, Cohfs>, to: &mut IovIterDest<'_>) -> Result<usize> {
     let file = iocb.file();
     check_alignment(file.inode(), iocb.pos(), to.len(), vfs::dest_alignment(to))?;
-    let lock = file.inode().lock_shared();
-    let read = iocb.read_direct::<Map>(to, &lock);
+    let inode = file.inode();
+    let strict = inode.sb().data().options().policy == Policy::Strict;
+    let lock = inode.lock_shared();
+    let read = match iocb.range(to.len())? {
+        Some(range) if strict => {
+            inode.mapping().write_out(range)?;
+            iocb.read_device::<Map>(to, &lock)
+        }
+        _ => iocb.read_direct::<Map>(to, &lock),
+    };
     drop(lock);
     file.accessed();
     read
@@ -91,7 +98,7 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
             iocb,
             range,
             lock,
-            |iocb| iocb.transfer_direct::<Map>(&mut from.borrow_mut(), lock),
+            |iocb| iocb.transfer_direct::<Map>(&mut from.borrow_mut(), false, lock),
             |iocb| iocb.write_cached::<Map>(&mut from.borrow_mut(), lock),
         )
     })
@@ -117,7 +124,9 @@ fn write_strict(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource, memory: usize
                 iocb,
                 range,
                 lock,
-                |iocb| transfer_known(iocb, &source, len, lock),
+                |iocb| {
+                    source.with_iter(0, len, |from| iocb.transfer_direct::<Map>(from, true, lock))
+                },
                 |iocb| source.with_iter(0, len, |from| iocb.write_cached::<Map>(from, lock)),
             )
         })
@@ -160,7 +169,9 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource) -> Result<Bes
         let queued = iocb.queue_direct::<Map>(source, gate.into_entry(), &lock);
         return queued.map(Beside::Written);
     }
-    let written = transfer_known(iocb, &source, len, &lock);
+    let written = source.with_iter(0, len, |from| {
+        iocb.transfer_direct::<Map>(from, true, &lock)
+    });
     drop(gate);
     written.map(Beside::Written)
 }
@@ -225,42 +236,6 @@ fn transfer<'a>(
         inode.extend_to(range, lock);
     }
     Ok(written)
-}
-
-/// Moves the first `len` bytes of `source` to the device, or as many as it takes.
-///
-/// Which part of a request failed the device does not tell. So after a failure the bytes are
-/// written again, in pieces that get smaller, up to the first that fails by itself: what lies
-/// before it is known to be there.
-///
-/// # Errors
-///
-/// That of the first piece, if there is nothing before it.
-fn transfer_known(
-    iocb: &mut Kiocb<'_, Cohfs>,
-    source: &PinnedSource,
-    len: usize,
-    lock: &impl InodeLocked,
-) -> Result<usize> {
-    let unit = u32_as_usize(iocb.file().inode().sb().logical_block_size());
-    let mask = unit.saturating_sub(1);
-    let mut done = 0;
-    let mut piece = len;
-    loop {
-        let wanted = piece.min(len - done);
-        match source.with_iter(done, wanted, |from| iocb.transfer_direct::<Map>(from, lock)) {
-            Ok(0) => return Ok(done),
-            Ok(written) => done += written,
-            Err(error) if piece <= unit => {
-                return if done > 0 { Ok(done) } else { Err(error) };
-            }
-            // A whole number of units, for the device takes no other.
-            Err(_) => piece = (piece / 2 + mask) & !mask,
-        }
-        if done == len {
-            return Ok(done);
-        }
-    }
 }
 
 /// Checks that direct I/O of `len` bytes at `pos` can be done, before anything is touched.

@@ -61,7 +61,7 @@ impl Mapper for Map {
                 // bytes need not be on the device yet.
                 smp_mb(Read);
                 if inode.mapping().has_folios() {
-                    inode.mapping().write_and_wait(range)?;
+                    inode.mapping().write_out(range)?;
                 }
                 (found, false)
             }

@@ -111,6 +111,42 @@ impl AddressSpace {
         to_result(unsafe { bindings::filemap_write_and_wait_range(self.as_raw(), first, last) })
     }
 
+    /// As [`Self::write_and_wait`], and takes no error away from anybody: it returns those that come up
+    /// meanwhile, and whoever syncs the file later is still told of them.
+    ///
+    /// # Context
+    ///
+    /// As [`Self::write_and_wait`].
+    ///
+    /// # Errors
+    ///
+    /// That of a writeback of the file that failed while this went on. One that is like an earlier one
+    /// that nobody was told of yet is not seen (`errseq_set` in `lib/errseq.c`); the next `fsync` is told
+    /// of both.
+    pub(crate) fn write_out(&self, range: ByteRange) -> Result {
+        if !self.has_folios() {
+            return Ok(());
+        }
+        // At most `i64::MAX`, by the invariants of `ByteRange`.
+        let (first, last) = (i64::try_from(range.pos())?, i64::try_from(range.end() - 1)?);
+        let mapping = self.as_raw();
+        // Not `errseq_sample`, which takes an error that nobody was told of yet for a new one.
+        // SAFETY: The mapping is valid; C reads the word without a lock as well.
+        let errors = || unsafe { (&raw const (*mapping).wb_err).read_volatile() };
+        let before = errors();
+        // SAFETY: The mapping is valid; C's range includes its last byte.
+        unsafe {
+            to_result(bindings::filemap_fdatawrite_range(mapping, first, last))?;
+            // Its result is about all errors there ever were.
+            bindings::filemap_fdatawait_range_keep_errors(mapping, first, last);
+        }
+        if errors() == before {
+            return Ok(());
+        }
+        // SAFETY: `wb_err` is only ever touched by the atomic functions of `lib/errseq.c`.
+        to_result(unsafe { bindings::errseq_check(&raw mut (*mapping).wb_err, before) })
+    }
+
     /// Drops what is clean, unmapped and unused in `range`. Best effort, and loses nothing.
     ///
     /// # Context

@@ -10,8 +10,6 @@ use super::{
         self,
         Mapper, //
     },
-    pinned::PinnedSource,
-    queued::Queued,
     FileSystem,
     Inode, //
 };
@@ -19,10 +17,8 @@ use crate::{
     bindings,
     pagecache::{
         ByteRange,
-        Entry,
         InodeLockGuard,
-        InodeLocked,
-        InodeSharedGuard, //
+        InodeLocked, //
     },
 };
 use core::{
@@ -39,13 +35,6 @@ use kernel::{
     prelude::*,
     types::Opaque, //
 };
-
-/// Flags of a request that [`Kiocb::transfer_direct`] does not hand on.
-const NOT_FOR_TRANSFER: c_int = bindings::COHFS_CONST_IOCB_DSYNC
-    | bindings::COHFS_CONST_IOCB_SYNC
-    | bindings::COHFS_CONST_IOCB_NOWAIT
-    | bindings::COHFS_CONST_IOCB_HIPRI
-    | bindings::COHFS_CONST_IOCB_ATOMIC;
 
 /// An open file.
 ///
@@ -124,7 +113,7 @@ impl<'a, T: FileSystem> Opening<'a, T> {
 ///
 /// The C structure is valid, ours alone, and its file as in [`File`].
 pub(crate) struct Kiocb<'a, T: FileSystem> {
-    raw: &'a mut bindings::kiocb,
+    pub(super) raw: &'a mut bindings::kiocb,
     _file: PhantomData<&'a File<T>>,
 }
 
@@ -182,22 +171,6 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
     /// Says whether whoever asked is told of the end later, so that nobody has to wait for it.
     pub(crate) fn is_async(&self) -> bool {
         self.raw.ki_complete.is_some()
-    }
-
-    /// Writes all of `source` directly, and goes on by itself: `gate` opens, and whoever asked is
-    /// told, when the device is done.
-    ///
-    /// # Errors
-    ///
-    /// [`EIOCBQUEUED`] if it goes on; else that of the mapper or the device.
-    pub(crate) fn queue_direct<M: Mapper<Fs = T>>(
-        &mut self,
-        source: PinnedSource,
-        gate: Entry<'_>,
-        _lock: &InodeSharedGuard<'_>,
-    ) -> Result<usize> {
-        // SAFETY: Asynchronous, as the caller found; the claim is on this file.
-        count(unsafe { Queued::submit::<M>(self.raw, source, gate) }?)
     }
 
     /// Checks a write, and moves it to the end of the file if it appends.
@@ -260,75 +233,6 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
         })
     }
 
-    /// Reads from the device. What is dirty in the page cache is written out first.
-    ///
-    /// # Errors
-    ///
-    /// As `iomap_dio_rw` says; `EIOCBQUEUED` if it goes on by itself.
-    pub(crate) fn read_direct<M: Mapper<Fs = T>>(
-        &mut self,
-        to: &mut IovIterDest<'_>,
-        _lock: &InodeSharedGuard<'_>,
-    ) -> Result<usize> {
-        // SAFETY: All are valid.
-        count(unsafe {
-            bindings::iomap_dio_rw(
-                self.raw,
-                to.as_raw(),
-                &iomap::VTable::<M>::OPS,
-                ptr::null(),
-                0,
-                ptr::null_mut(),
-                0,
-            )
-        })
-    }
-
-    /// Moves the bytes of a direct write to the device, waits for them, and touches no page cache.
-    ///
-    /// Returns the number of bytes that are known to be on the device, and moves the offset past
-    /// them. `O_SYNC` and `O_DSYNC` are the caller's affair, [`Self::write_sync`].
-    ///
-    /// How the page cache is left alone: [`super::stand_in`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the mapper and of the device; how much was written is not known then.
-    pub(crate) fn transfer_direct<M: Mapper<Fs = T>>(
-        &mut self,
-        from: &mut IovIterSource<'_>,
-        _lock: &impl InodeLocked,
-    ) -> Result<usize> {
-        let inode = self.file().inode();
-        let mut stand_in = inode
-            .sb()
-            .registration()
-            .empty_mapping()
-            .file(inode.as_raw());
-        let mut request = bindings::kiocb {
-            ki_filp: &mut stand_in,
-            ki_pos: self.raw.ki_pos,
-            ki_flags: self.raw.ki_flags & !NOT_FOR_TRANSFER,
-            ki_ioprio: self.raw.ki_ioprio,
-            ki_write_stream: self.raw.ki_write_stream,
-            ..pin_init::zeroed()
-        };
-        // SAFETY: All are valid, and C is done with them when it returns, see `stand_in.rs`.
-        let written = count(unsafe {
-            bindings::iomap_dio_rw(
-                &mut request,
-                from.as_raw(),
-                &iomap::VTable::<M>::OPS,
-                ptr::null(),
-                bindings::IOMAP_DIO_FORCE_WAIT | bindings::IOMAP_DIO_PARTIAL,
-                ptr::null_mut(),
-                0,
-            )
-        })?;
-        self.raw.ki_pos = request.ki_pos;
-        Ok(written)
-    }
-
     /// Makes `written` bytes that end at the offset durable, if the file or the call asks for it.
     ///
     /// # Errors
@@ -354,7 +258,7 @@ pub(crate) fn dest_alignment(iter: &mut IovIterDest<'_>) -> usize {
 }
 
 /// Turns C's count or error into ours.
-fn count(ret: isize) -> Result<usize> {
+pub(super) fn count(ret: isize) -> Result<usize> {
     usize::try_from(ret).map_err(|_| match c_int::try_from(ret) {
         Ok(errno) => Error::from_errno(errno),
         Err(_) => EIO,

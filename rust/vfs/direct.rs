@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Direct reads and writes: moving bytes between user memory and the device.
+//!
+//! C header: [`include/linux/iomap.h`](srctree/include/linux/iomap.h)
+
+use super::{
+    file::count,
+    iomap::{
+        self,
+        Mapper, //
+    },
+    pinned::PinnedSource,
+    progress::{
+        private,
+        Progress, //
+    },
+    queued::Queued,
+    FileSystem,
+    Kiocb, //
+};
+use crate::{
+    bindings,
+    pagecache::{
+        Entry,
+        InodeLocked,
+        InodeSharedGuard, //
+    },
+};
+use core::{
+    mem,
+    ptr, //
+};
+use kernel::{
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    prelude::*, //
+};
+
+/// Flags of a request that [`Kiocb::transfer_direct`] does not hand on.
+const NOT_FOR_TRANSFER: c_int = bindings::COHFS_CONST_IOCB_DSYNC
+    | bindings::COHFS_CONST_IOCB_SYNC
+    | bindings::COHFS_CONST_IOCB_NOWAIT
+    | bindings::COHFS_CONST_IOCB_HIPRI
+    | bindings::COHFS_CONST_IOCB_ATOMIC;
+
+impl<T: FileSystem> Kiocb<'_, T> {
+    /// Writes all of `source` directly, and goes on by itself: `gate` opens, and whoever asked is
+    /// told, when the device is done.
+    ///
+    /// # Errors
+    ///
+    /// [`EIOCBQUEUED`] if it goes on; else that of the mapper or the device.
+    pub(crate) fn queue_direct<M: Mapper<Fs = T>>(
+        &mut self,
+        source: PinnedSource,
+        gate: Entry<'_>,
+        _lock: &InodeSharedGuard<'_>,
+    ) -> Result<usize> {
+        // SAFETY: Asynchronous, as the caller found; the claim is on this file.
+        count(unsafe { Queued::write::<M>(self.raw, source, gate) }?)
+    }
+
+    /// Reads from the device. What is dirty in the page cache is written out first.
+    ///
+    /// # Errors
+    ///
+    /// As `iomap_dio_rw` says; `EIOCBQUEUED` if it goes on by itself.
+    pub(crate) fn read_direct<M: Mapper<Fs = T>>(
+        &mut self,
+        to: &mut IovIterDest<'_>,
+        _lock: &InodeSharedGuard<'_>,
+    ) -> Result<usize> {
+        // SAFETY: All are valid.
+        count(unsafe {
+            bindings::iomap_dio_rw(
+                self.raw,
+                to.as_raw(),
+                &iomap::VTable::<M>::OPS,
+                ptr::null(),
+                0,
+                ptr::null_mut(),
+                0,
+            )
+        })
+    }
+
+    /// As [`Self::read_direct`], but it writes nothing out: the caller did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read_direct`].
+    pub(crate) fn read_device<M: Mapper<Fs = T>>(
+        &mut self,
+        to: &mut IovIterDest<'_>,
+        _lock: &InodeSharedGuard<'_>,
+    ) -> Result<usize> {
+        let mut stand_in = self.stand_in();
+        if self.is_async() {
+            // SAFETY: Asynchronous, as just found; the iterator is valid.
+            return count(unsafe { Queued::read::<M>(self.raw, stand_in, to.as_raw()) }?);
+        }
+        let file = mem::replace(&mut self.raw.ki_filp, &mut stand_in);
+        // SAFETY: All are valid, and C is done with them when it returns, see `stand_in.rs`.
+        let read = count(unsafe {
+            bindings::iomap_dio_rw(
+                self.raw,
+                to.as_raw(),
+                &iomap::VTable::<M>::OPS,
+                ptr::null(),
+                0,
+                ptr::null_mut(),
+                0,
+            )
+        });
+        self.raw.ki_filp = file;
+        read
+    }
+
+    /// Returns what stands for the file where its page cache is to be left alone.
+    fn stand_in(&self) -> bindings::file {
+        let inode = self.file().inode();
+        inode
+            .sb()
+            .registration()
+            .empty_mapping()
+            .file(inode.as_raw())
+    }
+
+    /// Moves the bytes of a direct write to the device, waits for them, and touches no page cache.
+    ///
+    /// Returns the number of bytes that are known to be on the device, and moves the offset past
+    /// them: with `exact` also when a part of them failed. `O_SYNC` and `O_DSYNC` are the caller's affair, [`Self::write_sync`].
+    ///
+    /// How the page cache is left alone: [`super::stand_in`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the mapper and of the device; if not `exact`, how much was written is not known then.
+    pub(crate) fn transfer_direct<M: Mapper<Fs = T>>(
+        &mut self,
+        from: &mut IovIterSource<'_>,
+        exact: bool,
+        _lock: &impl InodeLocked,
+    ) -> Result<usize> {
+        let progress = exact.then(Progress::new);
+        let ops: *const _ = match progress {
+            Some(_) => &Progress::OPS,
+            None => ptr::null(),
+        };
+        let mut stand_in = self.stand_in();
+        let mut request = bindings::kiocb {
+            ki_filp: &mut stand_in,
+            ki_pos: self.raw.ki_pos,
+            ki_flags: self.raw.ki_flags & !NOT_FOR_TRANSFER,
+            ki_ioprio: self.raw.ki_ioprio,
+            ki_write_stream: self.raw.ki_write_stream,
+            ..pin_init::zeroed()
+        };
+        // SAFETY: All are valid, and C is done with them when it returns, see `stand_in.rs`.
+        let written = count(unsafe {
+            bindings::iomap_dio_rw(
+                &mut request,
+                from.as_raw(),
+                &iomap::VTable::<M>::OPS,
+                ops,
+                bindings::IOMAP_DIO_FORCE_WAIT | bindings::IOMAP_DIO_PARTIAL,
+                private(progress.as_ref()),
+                0,
+            )
+        });
+        let written = written.or_else(|error| {
+            let known = progress.map_or(0, |progress| progress.known(self.pos()));
+            match usize::try_from(known) {
+                Ok(known) if known > 0 => Ok(known),
+                _ => Err(error),
+            }
+        })?;
+        self.raw.ki_pos += i64::try_from(written)?;
+        Ok(written)
+    }
+}

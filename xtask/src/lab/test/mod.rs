@@ -61,9 +61,10 @@ impl Arguments {
             "suites",
             mutants::NAME,
         ];
-        let claims = self.filters.iter().filter(|filter| {
-            !GROUPS.contains(&filter.as_str()) && !suites::NAMES.contains(&filter.as_str())
-        });
+        let claims = self
+            .filters
+            .iter()
+            .filter(|filter| !GROUPS.contains(&filter.as_str()) && !suites::is_suite(filter));
         claims.cloned().collect()
     }
 }
@@ -167,9 +168,10 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
         }
     }
     groups.extend(suites::machines(
+        lab.ctx,
         |suite| arguments.wants("suites") || arguments.wants(suite),
         extent,
-    ));
+    )?);
     if arguments.wants(mutants::NAME) {
         groups.extend(mutants::machines(arguments.seed, extent));
     }

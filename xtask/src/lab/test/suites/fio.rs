@@ -3,14 +3,20 @@
 //! fio: random reads and writes that check what they read, through each way to a file, and
 //! through all of them side by side in one file.
 
-use super::{COHFS, Machine, group, result, script, tool};
+use super::{COHFS, Machine, Suite, TOOLS, group, result, script, tool};
 use crate::lab::boot::Lab;
 use crate::lab::results::{Status, TestResult};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 use qemu_runner::Report;
 
-pub(super) const NAME: &str = "fio";
+const NAME: &str = "fio";
+
+pub(super) const SUITE: Suite = Suite {
+    name: NAME,
+    prepare: |ctx| TOOLS.image(ctx).map(drop),
+    tests,
+};
 
 /// What all jobs do. The pattern of each block is checked soon after it was written, and again
 /// when the file is read at the end.
@@ -41,7 +47,7 @@ const FILES: u32 = 2;
 const PART: u32 = 16 << 20;
 
 /// Runs each way, then all at once.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
+fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     let seconds: u32 = match extent {
         Extent::Bounded => 5,
         Extent::Full => 60,

@@ -6,13 +6,22 @@
 //! It opens no file for direct I/O. The second part has it work on a loop device, which reads
 //! and writes the file below with direct I/O only.
 
-use super::{COHFS, Machine, group, script, tool};
+use super::{COHFS, Machine, Suite, TOOLS, group, script, tool};
 use crate::crates::Crate;
 use crate::lab::boot::{BUSYBOX, Lab};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 
-pub(super) const NAME: &str = "fsx";
+const NAME: &str = "fsx";
+
+pub(super) const SUITE: Suite = Suite {
+    name: NAME,
+    prepare: |ctx| {
+        FSX.ensure(ctx)?;
+        TOOLS.image(ctx).map(drop)
+    },
+    tests,
+};
 
 const FSX: Crate = Crate {
     name: "fsx",
@@ -36,7 +45,7 @@ const DEVICE: &str = "\
     fsync = 3\nfdatasync = 3\nposix_fadvise = 10\n";
 
 /// Runs both parts on small and on large blocks.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
+fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     let (operations, seconds) = match extent {
         Extent::Bounded => (2_000, 60),
         Extent::Full => (100_000, 400),

@@ -31,21 +31,35 @@ pub(super) const COHFS: FileSystem = FileSystem {
     coherent: true,
 };
 
-/// The names of the suites, as filters.
-pub(super) const NAMES: [&str; 4] = [fsx::NAME, pjdfstest::NAME, fio::NAME, stress::NAME];
+/// A suite.
+struct Suite {
+    name: &'static str,
+    /// Fetches and builds what it takes.
+    prepare: fn(&Context) -> Result<()>,
+    tests: fn(&Lab<'_>, Extent) -> Result<Group>,
+}
 
-/// The machines of the suites that are asked for, those that take the longest first.
-pub(super) fn machines(wants: impl Fn(&str) -> bool, extent: Extent) -> Vec<Boots> {
-    type Tests = fn(&Lab<'_>, Extent) -> Result<Group>;
-    let all: [(&str, Tests); 4] = [
-        (pjdfstest::NAME, pjdfstest::tests),
-        (fsx::NAME, fsx::tests),
-        (stress::NAME, stress::tests),
-        (fio::NAME, fio::tests),
-    ];
-    let wanted = all.into_iter().filter(|(name, _)| wants(name));
+/// All of them, those that take the longest first.
+const SUITES: [Suite; 4] = [pjdfstest::SUITE, fsx::SUITE, stress::SUITE, fio::SUITE];
+
+/// Whether a filter is the name of a suite.
+pub(super) fn is_suite(filter: &str) -> bool {
+    SUITES.iter().any(|suite| suite.name == filter)
+}
+
+/// The machines of the suites that are asked for. What they take is there when this returns, so
+/// that no run ends in its middle for lack of it.
+pub(super) fn machines(
+    ctx: &Context,
+    wants: impl Fn(&str) -> bool,
+    extent: Extent,
+) -> Result<Vec<Boots>> {
+    let wanted = SUITES.into_iter().filter(|suite| wants(suite.name));
     wanted
-        .map(|(_, tests)| -> Boots { Box::new(move |lab: &Lab<'_>| tests(lab, extent)) })
+        .map(|suite| -> Result<Boots> {
+            (suite.prepare)(ctx)?;
+            Ok(Box::new(move |lab: &Lab<'_>| (suite.tests)(lab, extent)))
+        })
         .collect()
 }
 

@@ -3,7 +3,7 @@
 //! pjdfstest: what POSIX says of every call that takes a name. It runs on stock ext2 as well;
 //! what stock ext2 fails too is not ours to fix.
 
-use super::{COHFS, Machine, group, result, script};
+use super::{COHFS, Machine, Suite, group, result, script};
 use crate::crates::Crate;
 use crate::lab::boot::{BUSYBOX, Lab};
 use crate::lab::filesystem::EXT2;
@@ -14,7 +14,13 @@ use qemu_runner::{Action, Report, Step};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) const NAME: &str = "pjdfstest";
+const NAME: &str = "pjdfstest";
+
+pub(super) const SUITE: Suite = Suite {
+    name: NAME,
+    prepare: |ctx| PJDFSTEST.ensure(ctx).map(drop),
+    tests,
+};
 
 const PJDFSTEST: Crate = Crate {
     name: "pjdfstest",
@@ -63,7 +69,7 @@ enum Verdict {
 }
 
 /// Runs the suite on both file systems side by side and compares.
-pub(super) fn tests(lab: &Lab<'_>, _extent: Extent) -> Result<Group> {
+fn tests(lab: &Lab<'_>, _extent: Extent) -> Result<Group> {
     const SECONDS: u32 = 30;
     let mut machine = Machine::new(lab, NAME)?;
     machine.program(PJDFSTEST.ensure(lab.ctx)?, "/bin/pjdfstest");

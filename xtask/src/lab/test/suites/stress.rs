@@ -3,14 +3,20 @@
 //! stress-ng: those of its stressors that work on files, each for a while, and the kernel must
 //! not complain.
 
-use super::{COHFS, Machine, group, result, script, tool};
+use super::{COHFS, Machine, Suite, TOOLS, group, result, script, tool};
 use crate::lab::boot::Lab;
 use crate::lab::results::{Status, TestResult};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 use qemu_runner::{Action, Outcome, Report, Step};
 
-pub(super) const NAME: &str = "stress-ng";
+const NAME: &str = "stress-ng";
+
+pub(super) const SUITE: Suite = Suite {
+    name: NAME,
+    prepare: |ctx| TOOLS.image(ctx).map(drop),
+    tests,
+};
 
 /// All that work in a directory of a file system on a disk.
 const ALL: [&str; 45] = [
@@ -71,7 +77,7 @@ const FEW: [&str; 8] = [
 const STATUSES: [i32; 3] = [0, 3, 4];
 
 /// Runs them, two at a time.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
+fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     let (stressors, seconds): (&[&str], u32) = match extent {
         Extent::Bounded => (&FEW, 3),
         Extent::Full => (&ALL, 60),

@@ -92,7 +92,13 @@ mod tests {
         let found: Vec<_> = select(&names).unwrap().iter().map(|fs| fs.name).collect();
         assert_eq!(
             found,
-            ["cohfs-seed", "cohfs-none", "cohfs-mainline", "ext2"]
+            [
+                "cohfs-seed",
+                "cohfs-none",
+                "cohfs-mainline",
+                "cohfs",
+                "ext2"
+            ]
         );
         assert!(select(&["vfat".to_owned()]).is_err());
     }

@@ -6,9 +6,9 @@
 //! The kernel's log names the seed before each, and so does what is reported of a complaint.
 //! `cargo xtask test mutants --seed N` repeats one.
 
-use super::suites::COHFS;
 use super::{Boots, Extent, Group};
 use crate::lab::boot::{Boot, Lab};
+use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
 use crate::lab::{compare, plan};

@@ -3,8 +3,9 @@
 //! fio: random reads and writes that check what they read, through each way to a file, and
 //! through all of them side by side in one file.
 
-use super::{COHFS, Machine, Suite, TOOLS, group, result, script, tool};
+use super::{Machine, Suite, TOOLS, group, result, script, tool};
 use crate::lab::boot::Lab;
+use crate::lab::filesystem::COHFS;
 use crate::lab::results::{Status, TestResult};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;

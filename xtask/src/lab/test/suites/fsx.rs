@@ -6,9 +6,10 @@
 //! It opens no file for direct I/O. The second part has it work on a loop device, which reads
 //! and writes the file below with direct I/O only.
 
-use super::{COHFS, Machine, Suite, TOOLS, group, script, tool};
+use super::{Machine, Suite, TOOLS, group, script, tool};
 use crate::crates::Crate;
 use crate::lab::boot::{BUSYBOX, Lab};
+use crate::lab::filesystem::COHFS;
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 

@@ -22,15 +22,6 @@ use qemu_runner::{Action, Disk, Expect, GuestFile, Report, Step};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// cohfs as somebody gets it who asks for nothing.
-pub(super) const COHFS: FileSystem = FileSystem {
-    name: "cohfs",
-    fstype: "cohfs",
-    options: "",
-    policy: Some("mainline"),
-    coherent: true,
-};
-
 /// A suite.
 struct Suite {
     name: &'static str,

@@ -3,8 +3,9 @@
 //! stress-ng: those of its stressors that work on files, each for a while, and the kernel must
 //! not complain.
 
-use super::{COHFS, Machine, Suite, TOOLS, group, result, script, tool};
+use super::{Machine, Suite, TOOLS, group, result, script, tool};
 use crate::lab::boot::Lab;
+use crate::lab::filesystem::COHFS;
 use crate::lab::results::{Status, TestResult};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;

@@ -14,7 +14,7 @@
 //! | [`file`], [`mapping`], [`aligned`] | the three ways to the same bytes |
 //! | [`device`], [`pages`], [`kernel_log`] | truth on disk, state of the cache, what the kernel says |
 //! | [`window`] | races made on purpose |
-//! | [`queue`], [`faults`], [`full_disk`] | asynchronous I/O, errors on demand, no space left |
+//! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
 //! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`generator`] | the same random steps on several file systems |
 
@@ -24,6 +24,7 @@ pub mod device;
 pub mod digest;
 pub mod faults;
 pub mod file;
+pub mod freeze;
 pub mod full_disk;
 pub mod generator;
 pub mod judge;

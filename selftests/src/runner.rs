@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::faults;
+use crate::freeze;
 use crate::ktap::Ktap;
 use crate::registry::Claim;
 use crate::registry::Stage;
@@ -110,7 +111,7 @@ fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, Str
     let err = collect(child.stderr.take());
     let outcome = match wait_until(&mut child, Instant::now() + timeout)? {
         Some(status) => finished(status, &out),
-        None => hung(&mut child, timeout)?,
+        None => hung(&mut child, dir, timeout)?,
     };
     // Whatever the claim left behind: helpers, and errors switched on.
     sys::kill_group(child.id());
@@ -163,13 +164,15 @@ fn finished(status: ExitStatus, out: &Receiver<String>) -> Outcome {
     Outcome::new(Verdict::Error, detail)
 }
 
-fn hung(child: &mut Child, timeout: Duration) -> Result<Outcome> {
+fn hung(child: &mut Child, dir: &Path, timeout: Duration) -> Result<Outcome> {
     let mut detail = format!("no end after {} s", timeout.as_secs());
     for place in where_it_hangs(child.id()) {
         detail.push_str("; ");
         detail.push_str(&place);
     }
     sys::kill_group(child.id());
+    // Who waits for a thaw does not die.
+    freeze::clear(dir);
     if wait_until(child, Instant::now() + GRACE)?.is_none() {
         detail.push_str("; the process cannot be killed");
     }

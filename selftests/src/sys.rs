@@ -209,6 +209,39 @@ pub fn limit_file_size(bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Freezes the file system of `file`. Needs `CAP_SYS_ADMIN`.
+pub fn freeze(file: &File) -> io::Result<()> {
+    const FIFREEZE: libc::Ioctl = 0xC004_5877;
+    // SAFETY: `FIFREEZE` has no argument.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FIFREEZE, 0) })?;
+    Ok(())
+}
+
+/// Undoes [`freeze`].
+pub fn thaw(file: &File) -> io::Result<()> {
+    const FITHAW: libc::Ioctl = 0xC004_5878;
+    // SAFETY: `FITHAW` has no argument.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), FITHAW, 0) })?;
+    Ok(())
+}
+
+/// The number of the calling thread.
+pub fn thread_id() -> i32 {
+    // SAFETY: `gettid` has no preconditions.
+    unsafe { libc::gettid() }
+}
+
+/// Whether a thread of this process waits in the kernel where no signal wakes it.
+pub fn is_stuck(thread: i32) -> io::Result<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"))?;
+    // The state is the word after the name, which is in parentheses and may hold anything.
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    Ok(state == Some('D'))
+}
+
 /// Locks `file` against other processes, until it is closed; with `wait` as soon as it can be.
 pub fn lock(file: &File, wait: bool) -> io::Result<()> {
     let operation = libc::LOCK_EX | if wait { 0 } else { libc::LOCK_NB };

@@ -7,6 +7,7 @@ use crate::registry::Claim;
 mod asynchronous;
 mod behind;
 mod blame;
+mod completion;
 mod direct_read;
 mod end_of_file;
 mod entries;
@@ -17,9 +18,12 @@ mod granularity;
 mod holes;
 mod invalidate;
 mod large_folio;
+mod lifetime;
+mod limits;
 mod mapped;
 mod names;
 mod neighbours;
+mod nowait;
 mod pinned;
 mod read_write;
 mod redirty;
@@ -33,6 +37,7 @@ pub const GROUPS: &[&[Claim]] = &[
     read_write::CLAIMS,
     mapped::CLAIMS,
     neighbours::CLAIMS,
+    limits::CLAIMS,
     end_of_file::CLAIMS,
     sparse::CLAIMS,
     fallback::CLAIMS,
@@ -41,6 +46,9 @@ pub const GROUPS: &[&[Claim]] = &[
     direct_read::CLAIMS,
     redirty::CLAIMS,
     asynchronous::CLAIMS,
+    completion::CLAIMS,
+    lifetime::CLAIMS,
+    nowait::CLAIMS,
     blame::CLAIMS,
     uptodate::CLAIMS,
     behind::CLAIMS,

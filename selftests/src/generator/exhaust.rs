@@ -43,12 +43,14 @@ struct Filled {
     content: Content,
 }
 
+/// Uses up one thing in a directory; says what must be the same for every file system.
+type Exhaust = fn(&Path) -> Result<String>;
+
 /// Uses up one thing after the other in `dir`, where a file system is mounted that nobody else
 /// works on. Returns what must be the same for every file system of this format.
 pub fn run(dir: &Path) -> Result<String> {
     let mut facts = Vec::new();
-    let tries: [(&str, fn(&Path) -> Result<String>); 3] =
-        [("blocks", blocks), ("inodes", inodes), ("names", names)];
+    let tries: [(&str, Exhaust); 3] = [("blocks", blocks), ("inodes", inodes), ("names", names)];
     for (what, exhaust) in tries {
         let before = free(dir)?;
         let work = dir.join(WORK);

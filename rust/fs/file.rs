@@ -18,10 +18,7 @@ use super::{
     },
     size,
     space,
-    tree::{
-        self,
-        Reserved, //
-    },
+    tree::ReservedHoles,
     Cohfs,
     Inode, //
 };
@@ -96,15 +93,15 @@ impl file_ops::Operations for File {
 
 impl fault::Operations for File {
     type Mapper = Map;
-    type Reserved = KVec<Reserved>;
+    type Reserved<'a> = ReservedHoles<'a>;
 
-    fn reserve(inode: &Inode, range: ByteRange) -> Result<KVec<Reserved>> {
+    fn reserve(inode: &Inode, range: ByteRange) -> Result<ReservedHoles<'_>> {
         let (first, last) = map::blocks(inode, range)?;
-        tree::reserve_holes(inode, first, last)
+        ReservedHoles::take(inode, first, last)
     }
 
-    fn store(inode: &Inode, reserved: KVec<Reserved>) -> Result {
-        tree::store_holes(inode, reserved)
+    fn store(reserved: ReservedHoles<'_>) -> Result {
+        reserved.store()
     }
 }
 

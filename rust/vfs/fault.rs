@@ -30,7 +30,7 @@ pub(crate) trait Operations: Sized + 'static {
     type Mapper: Mapper;
 
     /// What it takes from the volume for a folio that is to become writable.
-    type Reserved;
+    type Reserved<'a>;
 
     /// Takes the blocks that the bytes of `range` lack, without letting anybody see them.
     ///
@@ -45,14 +45,14 @@ pub(crate) trait Operations: Sized + 'static {
     fn reserve(
         inode: &Inode<<Self::Mapper as Mapper>::Fs>,
         range: ByteRange,
-    ) -> Result<Self::Reserved>;
+    ) -> Result<Self::Reserved<'_>>;
 
     /// Lets everybody see the blocks: the folio is dirty, and still locked.
     ///
     /// # Errors
     ///
     /// The next `fsync` gets it.
-    fn store(inode: &Inode<<Self::Mapper as Mapper>::Fs>, reserved: Self::Reserved) -> Result;
+    fn store(reserved: Self::Reserved<'_>) -> Result;
 }
 
 /// The C side of [`Operations`].
@@ -193,7 +193,7 @@ impl<T: Operations> VTable<T> {
         let reserved = T::reserve(inode, range)?;
         // SAFETY: Referenced, locked, and up to date, because it is mapped.
         unsafe { bindings::folio_mark_dirty(folio) };
-        if let Err(error) = T::store(inode, reserved) {
+        if let Err(error) = T::store(reserved) {
             inode.mapping().set_error(error);
         }
         // SAFETY: As above.

@@ -49,7 +49,7 @@ pub(in crate::fs) fn clear(inode: &Inode) {
 fn keep(inode: &Inode, blocks: u64) {
     let tree = &inode.data().tree;
     let mut state = tree.lock();
-    tree.note_change();
+    tree.note_cut();
     let cut = Cut::to(blocks, &inode.sb().data().disk);
     let mut cutter = Cutter {
         inode,
@@ -65,6 +65,7 @@ fn keep(inode: &Inode, blocks: u64) {
         done.and(cutter.whole(&root, index, level(index)))
     });
     cutter.flush();
+    tree.note_cut();
     if let Err(error) = edge.and(rest) {
         inode.sb().err(format_args!(
             "inode {}: cannot free all of its blocks: {error:?}; run e2fsck",

@@ -15,6 +15,7 @@ use super::{
         self,
         Run, //
     },
+    LockedTree,
     Node,
     State, //
 };
@@ -175,9 +176,10 @@ pub(in crate::fs) fn reserve(
 ) -> Result<Space> {
     let data = inode.sb().data();
     let path = Path::to(block, &data.disk).map_err(|_| EFBIG)?;
-    let branch = lookup::branch(inode, &path)?;
+    let branch = lookup::branch(inode, &path).map_err(|failure| failure.report(inode))?;
     if branch.pointer != 0 {
-        return lookup::run(inode, block, max).map(Space::Data);
+        let found = lookup::find(inode, block, max).map_err(|failure| failure.report(inode));
+        return found.map(Space::Data);
     }
     // OVERFLOW: The number of pointers in a block is small.
     let max = max.clamp(1, path.boundary + 1);
@@ -205,73 +207,85 @@ pub(in crate::fs) fn reserve(
     }))
 }
 
-/// Takes blocks for all holes from block `first` to `last` of the file, or for none.
+/// Blocks for the holes that a folio has, and the tree's lock, held until its pointers are stored.
 ///
-/// # Context
-///
-/// May sleep. The lock of the folio that they are of is held, until [`store_holes`].
-///
-/// # Errors
-///
-/// As [`reserve`], or [`ENOMEM`].
-pub(in crate::fs) fn reserve_holes(
-    inode: &Inode,
-    first: FileBlock,
-    last: FileBlock,
-) -> Result<KVec<Reserved>> {
-    let state = inode.data().tree.lock();
-    let mut reserved = KVec::new();
-    let mut next = Some(first);
-    while let Some(block) = next.filter(|&block| block <= last) {
-        // OVERFLOW: Not beyond the last.
-        let max = (last.get() - block.get()).saturating_add(1);
-        let taken = reserve(inode, &state, block, max).and_then(|space| match space {
+/// LOCKING: The lock is held all the while, because the inode lock is not: a cut further on in the
+/// file would else free a block of pointers that has nothing but holes yet.
+#[must_use = "blocks that are not stored are lost until `e2fsck`"]
+pub(in crate::fs) struct ReservedHoles<'a> {
+    inode: &'a Inode,
+    reserved: KVec<Reserved>,
+    locked: LockedTree<'a>,
+}
+
+impl<'a> ReservedHoles<'a> {
+    /// Takes blocks for all holes from block `first` to `last` of the file, or for none.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The lock of the folio that they are of is held, until [`Self::store`].
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`], or [`ENOMEM`].
+    pub(in crate::fs) fn take(inode: &'a Inode, first: FileBlock, last: FileBlock) -> Result<Self> {
+        let mut holes = Self {
+            inode,
+            reserved: KVec::new(),
+            locked: inode.data().tree.lock(),
+        };
+        let mut next = Some(first);
+        while let Some(block) = next.filter(|&block| block <= last) {
+            // OVERFLOW: Not beyond the last.
+            let max = (last.get() - block.get()).saturating_add(1);
+            match holes.take_next(block, max) {
+                Ok(len) => next = block.checked_add(len),
+                Err(error) => {
+                    let taken = holes.reserved.into_iter();
+                    taken.for_each(|new| new.release(inode));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(holes)
+    }
+
+    /// Goes over the blocks from `block` on, `max` at most; returns how many they are.
+    fn take_next(&mut self, block: FileBlock, max: u32) -> Result<u32> {
+        self.reserved.reserve(1, GFP_KERNEL)?;
+        match reserve(self.inode, &self.locked, block, max)? {
             Space::Data(run) => Ok(run.len),
             Space::New(new) => {
                 let len = new.run.len;
-                push(inode, &mut reserved, new).map(|()| len)
-            }
-        });
-        match taken {
-            Ok(len) => next = block.checked_add(len),
-            Err(error) => {
-                reserved.into_iter().for_each(|new| new.release(inode));
-                return Err(error);
+                // There is room.
+                self.reserved.push(new, GFP_KERNEL)?;
+                Ok(len)
             }
         }
     }
-    Ok(reserved)
-}
 
-/// Stores the pointers to what [`reserve_holes`] took.
-///
-/// # Context
-///
-/// May sleep. The folio is still locked, and dirty.
-///
-/// # Errors
-///
-/// As [`Reserved::store`].
-pub(in crate::fs) fn store_holes(inode: &Inode, reserved: KVec<Reserved>) -> Result {
-    if reserved.is_empty() {
-        return Ok(());
+    /// Stores the pointers to the blocks.
+    ///
+    /// # Context
+    ///
+    /// Does not sleep. The folio is still locked, and dirty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reserved::store`].
+    pub(in crate::fs) fn store(self) -> Result {
+        let Self {
+            inode,
+            reserved,
+            mut locked,
+        } = self;
+        if !reserved.is_empty() {
+            // Who has taken blocks for the same hole, and waits for the lock of the folio, looks anew.
+            inode.data().tree.note_stored();
+        }
+        let store = |done: Result, new: Reserved| done.and(new.store_all(inode, &mut locked));
+        reserved.into_iter().fold(Ok(()), store)
     }
-    let tree = &inode.data().tree;
-    let mut state = tree.lock();
-    // Who has taken blocks for the same hole, and waits for the lock of the folio, looks anew.
-    tree.note_change();
-    let store = |done: Result, new: Reserved| done.and(new.store_all(inode, &mut state));
-    reserved.into_iter().fold(Ok(()), store)
-}
-
-/// Adds `new`, or gives it back if there is no memory.
-fn push(inode: &Inode, reserved: &mut KVec<Reserved>, new: Reserved) -> Result {
-    if let Err(error) = reserved.reserve(1, GFP_KERNEL) {
-        new.release(inode);
-        return Err(error.into());
-    }
-    // There is room now.
-    reserved.push(new, GFP_KERNEL).map_err(|_| ENOMEM)
 }
 
 /// Adds a block to the end of a directory, or to a symbolic link that has none. Returns it, zeroed.

@@ -9,6 +9,7 @@ use super::Node;
 use crate::{
     ext2::{
         run_length,
+        Corrupt,
         DiskBlock,
         FileBlock,
         Path, //
@@ -22,7 +23,11 @@ use crate::{
 use core::iter;
 use kernel::{
     num::casts::u32_as_usize,
-    prelude::*, //
+    prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Read, //
+    },
 };
 
 /// Consecutive blocks of a file that lie one behind the other, or are all holes.
@@ -46,13 +51,42 @@ pub(super) struct Branch {
     pub(super) below: usize,
 }
 
+/// Why a lookup came to nothing.
+pub(super) enum Failure {
+    /// What was found cannot be. If the tree was cut meanwhile, it need not be the tree's.
+    Corrupt(Corrupt),
+    /// Anything else.
+    Other(Error),
+}
+
+impl Failure {
+    /// Notes what was found in the tree of `inode`; returns the error for the caller.
+    pub(super) fn report(self, inode: &Inode) -> Error {
+        match self {
+            Self::Corrupt(found) => error::corrupt_in(inode, &found),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<Corrupt> for Failure {
+    fn from(found: Corrupt) -> Self {
+        Self::Corrupt(found)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// Follows the pointers of `path` as far as there are any.
 ///
 /// # Errors
 ///
-/// [`EUCLEAN`] if a pointer leads to where no data can be, [`EIO`] if a block of pointers cannot
-/// be read.
-pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch> {
+/// A pointer leads to where no data can be, or a block of pointers cannot be read.
+pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch, Failure> {
     let sb = inode.sb();
     let mut branch = Branch {
         node: Node::Inode,
@@ -62,7 +96,7 @@ pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch> {
     };
     for &offset in path.offsets() {
         if let Some(block) = Some(branch.pointer).filter(|&pointer| pointer != 0) {
-            check(inode, DiskBlock(block), 1)?;
+            sb.data().check_run(DiskBlock(block), 1)?;
             branch.node = Node::Block(sb.bread(u64::from(block))?);
         }
         branch.index = offset;
@@ -90,6 +124,22 @@ pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch> {
 /// [`EUCLEAN`] if a pointer leads to where no data can be, [`EIO`] if a block of pointers cannot
 /// be read.
 pub(in crate::fs) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
+    let tree = &inode.data().tree;
+    if let Some(before) = tree.uncut() {
+        let found = find(inode, block, max);
+        // What was read of a block of pointers was read while it was one.
+        smp_mb(Read);
+        if tree.uncut() == Some(before) {
+            return found.map_err(|failure| failure.report(inode));
+        }
+    }
+    // LOCKING: Waits for the cut, and keeps the next one out.
+    let _locked = tree.lock();
+    find(inode, block, max).map_err(|failure| failure.report(inode))
+}
+
+/// Does what [`run`] says while nobody cuts the tree; else what it finds may be anything.
+pub(super) fn find(inode: &Inode, block: FileBlock, max: u32) -> Result<Run, Failure> {
     let data = inode.sb().data();
     let Ok(path) = Path::to(block, &data.disk) else {
         return Ok(Run {
@@ -118,7 +168,7 @@ pub(in crate::fs) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Ru
         // Something in it is wrong; the first block need not be.
         len = 1;
     }
-    check(inode, first, len)?;
+    data.check_run(first, len)?;
     Ok(Run {
         first: Some(first),
         len,
@@ -144,12 +194,6 @@ impl Branch {
         })
         .take(u32_as_usize(max.saturating_sub(1)))
     }
-}
-
-/// Checks that data can be in `len` blocks from `first` on.
-fn check(inode: &Inode, first: DiskBlock, len: u32) -> Result {
-    let checked = inode.sb().data().check_run(first, len);
-    checked.map_err(|found| error::corrupt_in(inode, &found))
 }
 
 /// Says whether any block of `range` is a hole.

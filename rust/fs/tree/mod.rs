@@ -29,6 +29,10 @@
 //! page cache, which takes the lock of each ([`cut`]). An inode that is evicted has no other user.
 //! Pointers are otherwise only stored where there was none.
 //!
+//! That is about the block itself. A block of pointers that leads to holes only can be freed although
+//! some of the holes stay, and be somebody else's at once. So a lookup that ran beside a cut is
+//! done again under the tree's lock ([`Tree::uncut`]), before it says anything.
+//!
 //! # Lock order
 //!
 //! `i_rwsem` → `invalidate_lock` → folio lock → [`Tree::lock`] → the locks of [`super::space`] →
@@ -49,9 +53,8 @@ pub(super) use self::cut::{
 pub(super) use self::grow::{
     append_block,
     reserve,
-    reserve_holes,
-    store_holes,
     Reserved,
+    ReservedHoles,
     Space, //
 };
 pub(super) use self::lookup::{
@@ -84,8 +87,8 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
-            Relaxed,
-            Release, //
+            Full,
+            Relaxed, //
         },
         lock::mutex::MutexBackend,
         Mutex, //
@@ -98,8 +101,8 @@ use pin_init::pin_data;
 pub(super) struct Tree {
     /// The pointers in the inode. Changed under the lock.
     pointers: [Atomic<u32>; N_BLOCKS],
-    /// Moves when what somebody else was told of the tree may no longer be so, see
-    /// [`Self::changes`].
+    /// Moves when what somebody else was told of the tree may no longer be so; odd while the tree is
+    /// being cut. See [`Self::changes`].
     changes: Atomic<u64>,
     #[pin]
     state: Mutex<State>,
@@ -175,8 +178,19 @@ impl Tree {
         self.changes.load(Acquire)
     }
 
-    fn note_change(&self) {
-        self.changes.fetch_add(1, Release);
+    /// Returns the number that [`Self::changes`] does, unless the tree is being cut.
+    fn uncut(&self) -> Option<u64> {
+        Some(self.changes()).filter(|changes| changes & 1 == 0)
+    }
+
+    /// Notes that pointers were stored where somebody may have seen a hole. The tree is locked.
+    fn note_stored(&self) {
+        self.changes.fetch_add(2, Full);
+    }
+
+    /// Notes that the tree is being cut from now on, or no longer. It is locked.
+    fn note_cut(&self) {
+        self.changes.fetch_add(1, Full);
     }
 }
 

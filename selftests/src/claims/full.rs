@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::PAGE;
+use crate::full_disk::FullDisk;
 use crate::judge::Judge;
 use crate::mapping::Mapping;
 use crate::mapping::Share;
@@ -46,8 +47,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         id: "F02",
         name: "every_inode_can_be_used_and_comes_back",
         rule: "ENOSPC of open(2)",
-        summary: "Files are made until there is no inode left: as many as statfs said there were. \
-                  They are removed: statfs says what it said before.",
+        summary: "Files and directories are made until there is no inode left: as many as statfs \
+                  said there were. They are removed: statfs says what it said before.",
         needs: Needs::NOTHING,
         expect: Expect::KEPT,
         files: &[],
@@ -69,7 +70,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 /// Most bytes, and most inodes, that these claims fill up; a larger file system is left alone.
 const MOST_BYTES: u64 = 64 << 20;
-const MOST_INODES: u64 = 50_000;
+const MOST_INODES: u64 = 20_000;
 
 /// What is written at a time.
 const CHUNK: u64 = 4 * PAGE;
@@ -188,6 +189,17 @@ fn full_disk_keeps_what_it_took_and_gives_everything_back(stage: &Stage<'_>) -> 
     Ok(judge.outcome())
 }
 
+/// Makes a directory, or a file in the one that was made last: few entries are searched fast.
+fn make_one_more(room: &Room, made: u64) -> io::Result<()> {
+    const EACH: u64 = 100;
+
+    let dir = room.path(&(made / EACH).to_string());
+    match made % EACH {
+        0 => fs::create_dir(dir),
+        file => create(&dir.join(file.to_string())).map(drop),
+    }
+}
+
 fn every_inode_can_be_used_and_comes_back(stage: &Stage<'_>) -> Result<Outcome> {
     let room = Room::new(stage)?;
     let mut judge = Judge::new();
@@ -195,19 +207,19 @@ fn every_inode_can_be_used_and_comes_back(stage: &Stage<'_>) -> Result<Outcome> 
     let free = room.free.1.saturating_sub(1);
     let mut made = 0;
     loop {
-        match create(&room.path(&made.to_string())) {
-            Ok(_) => made += 1,
+        match make_one_more(&room, made) {
+            Ok(()) => made += 1,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
             Err(error) => return Err(error.into()),
         }
     }
-    judge.fact(format!("{made} files were made"));
+    judge.fact(format!("{made} files and directories were made"));
     let blocks = rustix::fs::statvfs(&room.dir)?.f_bfree;
     if blocks == 0 {
         return Err(skip("blocks ran out before the inodes"));
     }
     judge.require(made == free, Verdict::Lost, || {
-        format!("{made} files were made, for {free} there were inodes")
+        format!("{made} were made, for {free} there were inodes")
     });
     room.remove(&mut judge)?;
     Ok(judge.outcome())
@@ -221,8 +233,7 @@ fn store_into_a_hole_of_a_full_disk_is_told_at_once(stage: &Stage<'_>) -> Result
     let mut judge = Judge::new();
     let holes = create(&room.path("holes"))?;
     holes.set_len(PAGES * PAGE)?;
-    let filler = [create(&room.path("filler"))?];
-    fill(&filler)?;
+    let full = FullDisk::new(&room.dir)?;
     let ended = sys::in_child(|| {
         let Ok(mapping) = Mapping::new(&holes, (PAGES * PAGE) as usize, Share::Shared) else {
             return 1;
@@ -240,7 +251,7 @@ fn store_into_a_hole_of_a_full_disk_is_told_at_once(stage: &Stage<'_>) -> Result
         ),
         ended => anyhow::bail!("the child ended with {ended:?}"),
     }
-    drop((holes, filler));
+    drop((holes, full));
     room.remove(&mut judge)?;
     Ok(judge.outcome())
 }

@@ -511,6 +511,11 @@ void cohfs_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
+struct buffer_head *cohfs_sb_find_get_block(struct super_block *sb, sector_t block)
+{
+	return sb_find_get_block(sb, block);
+}
+
 struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block)
 {
 	return sb_getblk(sb, block);

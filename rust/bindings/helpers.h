@@ -128,6 +128,7 @@ struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);
 void cohfs_sb_breadahead(struct super_block *sb, sector_t block);
 void cohfs_sb_end_intwrite(struct super_block *sb);
 void cohfs_sb_end_pagefault(struct super_block *sb);
+struct buffer_head *cohfs_sb_find_get_block(struct super_block *sb, sector_t block);
 struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block);
 bool cohfs_sb_rdonly(const struct super_block *sb);
 void cohfs_sb_start_intwrite(struct super_block *sb);

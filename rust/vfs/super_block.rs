@@ -138,6 +138,18 @@ impl<T: FileSystem> AnySuperBlock<T> {
         unsafe { BufferHead::zeroed(self.as_raw(), block) }
     }
 
+    /// Drops what the device's page cache holds of a block, if it does, as
+    /// [`forget`](BufferHead::forget) does.
+    pub(crate) fn forget(&self, block: u64) {
+        // SAFETY: Valid by the type invariants; the reference that C returns is given back to it.
+        unsafe {
+            let bh = bindings::cohfs_sb_find_get_block(self.as_raw(), block);
+            if !bh.is_null() {
+                bindings::__bforget(bh);
+            }
+        }
+    }
+
     /// Drops what the device's page cache holds of blocks that become a file's data, so that it
     /// is not written over the file's own.
     ///

@@ -205,8 +205,16 @@ impl Cutter<'_> {
     }
 
     /// Frees what was put together.
+    ///
+    /// The blocks of directories and of symbolic links are buffers that belong to the inode. They
+    /// leave it before anybody else can take the blocks, and need not be written any more.
     fn flush(&mut self) {
         if let Some((first, len)) = self.run.take() {
+            if !self.inode.is_regular() {
+                for block in (0..len).filter_map(|next| first.checked_add(next)) {
+                    self.inode.sb().forget(u64::from(block.get()));
+                }
+            }
             self.inode.sub_blocks(len);
             space::free_blocks(self.inode.sb(), first, len);
         }

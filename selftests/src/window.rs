@@ -116,7 +116,8 @@ pub fn collide<T>(
         }
         let (began, sent) = (Instant::now(), busy()? && !done.load(Ordering::SeqCst));
         let value = meanwhile();
-        let overtook = !done.load(Ordering::SeqCst);
+        // What is over on the device is over, even if who asked for it does not know yet.
+        let overtook = busy()? && !done.load(Ordering::SeqCst);
         let (slow, ended) = worker.join().expect("an I/O call does not panic");
         let left = ended.saturating_duration_since(began);
         Ok(Collision {

@@ -46,15 +46,26 @@ impl<W: Write> Ktap<W> {
 
     /// Writes the outcome of a claim: one diagnostic line in JSON, then the result.
     pub fn result(&mut self, claim: &Claim, outcome: &Outcome, ms: u64) -> io::Result<()> {
+        self.named_result(claim.id, &claim.full_name(), outcome, ms)
+    }
+
+    /// Writes the outcome of what is no claim, by its short and its full name.
+    pub fn named_result(
+        &mut self,
+        id: &str,
+        name: &str,
+        outcome: &Outcome,
+        ms: u64,
+    ) -> io::Result<()> {
         let Outcome { verdict, detail } = outcome;
         let diagnostic = Diagnostic {
-            claim: claim.id,
+            claim: id,
             verdict: *verdict,
             detail,
             ms,
         };
         self.number += 1;
-        let (number, name) = (self.number, claim.full_name());
+        let number = self.number;
         writeln!(self.out, "# {}", serde_json::to_string(&diagnostic)?)?;
         match verdict {
             Verdict::Kept => writeln!(self.out, "ok {number} {name}")?,

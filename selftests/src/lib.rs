@@ -15,10 +15,13 @@
 //! | [`device`], [`pages`], [`kernel_log`] | truth on disk, state of the cache, what the kernel says |
 //! | [`window`] | races made on purpose |
 //! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
+//! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
 //! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
+//! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
 
 pub mod aligned;
+pub mod cgroup;
 pub mod claims;
 pub mod device;
 pub mod digest;
@@ -38,6 +41,8 @@ pub mod prepare;
 pub mod queue;
 pub mod registry;
 pub mod runner;
+pub mod storm;
 pub mod sys;
+pub mod transfer;
 pub mod verdict;
 pub mod window;

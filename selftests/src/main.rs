@@ -19,6 +19,8 @@ use cohfs_selftests::registry;
 use cohfs_selftests::registry::Claim;
 use cohfs_selftests::registry::Listed;
 use cohfs_selftests::runner;
+use cohfs_selftests::storm;
+use cohfs_selftests::verdict;
 
 /// Claims about direct I/O, mmap and buffered I/O on the same file, tried on any directory.
 #[derive(Debug, Parser)]
@@ -83,6 +85,19 @@ enum Verb {
         /// Where the file system is mounted.
         #[arg(long)]
         dir: PathBuf,
+    },
+    /// Has many threads write, read, map, cut and reclaim a few files at once, and writes KTAP.
+    ///
+    /// Exit status: 0 nothing wrong, 1 something, 4 skipped, 2 usage.
+    Storm {
+        #[command(flatten)]
+        settings: storm::Settings,
+    },
+    /// Makes a storm in this process and writes its outcome as JSON: what `storm` starts.
+    #[command(name = runner::EXEC_STORM, hide = true)]
+    ExecStorm {
+        #[command(flatten)]
+        settings: storm::Settings,
     },
     /// Runs one claim in this process and writes its outcome as JSON: what `run` starts.
     #[command(name = runner::EXEC, hide = true)]
@@ -158,6 +173,20 @@ fn obey(verb: Verb) -> Result<u8> {
             let result = generator::exhaust::run(&dir).map_err(|error| format!("{error:#}"));
             println!("{}", result.as_ref().unwrap_or_else(|failure| failure));
             return Ok(u8::from(result.is_err()));
+        }
+        Verb::Storm { settings } => {
+            let dir = &settings.dir;
+            anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
+            return Ok(runner::run_storm(&settings)?.exit_status());
+        }
+        Verb::ExecStorm { settings } => {
+            let result = storm::run(
+                &settings.dir,
+                &storm::FILES,
+                settings.seconds,
+                settings.seed,
+            );
+            println!("{}", serde_json::to_string(&verdict::settle(result))?);
         }
         Verb::Exec { dir, claim } => {
             let outcome = runner::exec(&dir, claim);

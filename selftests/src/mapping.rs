@@ -144,6 +144,33 @@ impl Mapping {
         }
     }
 
+    /// Touches every page, and then gives the kernel a piece of advice on the whole mapping.
+    pub fn touch_and_advise(&self, advice: i32) -> io::Result<()> {
+        self.touch();
+        self.advise(advice)
+    }
+
+    /// Loads `len` bytes at `offset` as another process would, by `process_vm_readv(2)`: what cannot
+    /// be loaded, such as what is beyond the end of the file, ends the bytes, and raises no signal.
+    pub fn peek(&self, offset: usize, len: usize) -> Vec<u8> {
+        assert!(offset + len <= self.len);
+        let mut bytes = vec![0; len];
+        let local = libc::iovec {
+            iov_base: bytes.as_mut_ptr().cast(),
+            iov_len: len,
+        };
+        let remote = libc::iovec {
+            iov_base: self.address(offset) as *mut libc::c_void,
+            iov_len: len,
+        };
+        // SAFETY: The destination is `bytes`, and the source is in our own mapping by the assertion.
+        let count = unsafe {
+            libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+        };
+        bytes.truncate(usize::try_from(count).unwrap_or(0));
+        bytes
+    }
+
     /// Locks the mapping into memory.
     pub fn lock(&self) -> io::Result<()> {
         // SAFETY: `mlock` changes no byte.

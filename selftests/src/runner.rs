@@ -2,6 +2,7 @@
 
 //! Runs claims, each in a process of its own, so that a hang or a crash is a verdict as well.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -25,6 +26,7 @@ use crate::freeze;
 use crate::ktap::Ktap;
 use crate::registry::Claim;
 use crate::registry::Stage;
+use crate::storm;
 use crate::sys;
 use crate::verdict;
 use crate::verdict::Outcome;
@@ -32,6 +34,12 @@ use crate::verdict::Verdict;
 
 /// The command by which a claim's process is started: `claims exec --dir DIR --claim ID`.
 pub const EXEC: &str = "exec";
+
+/// The command by which a storm's process is started.
+pub const EXEC_STORM: &str = "exec-storm";
+
+/// How long a storm may take beyond its time, to get ready and to look at everything at the end.
+const STORM_GRACE: Duration = Duration::from_secs(180);
 
 /// How long a killed process may take to go before it counts as unkillable.
 const GRACE: Duration = Duration::from_secs(10);
@@ -94,30 +102,68 @@ pub fn exec(dir: &Path, claim: &'static Claim) -> Outcome {
 }
 
 fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, String)> {
+    let arguments: [&OsStr; 5] = [
+        EXEC.as_ref(),
+        "--dir".as_ref(),
+        dir.as_ref(),
+        "--claim".as_ref(),
+        claim.id.as_ref(),
+    ];
+    let outcome = supervise(dir, &arguments, timeout)?;
+    if claim.needs.faults {
+        faults::clear(dir);
+    }
+    Ok(outcome)
+}
+
+/// Makes a storm in a process of its own and writes KTAP to standard output, with the history of
+/// what was found in comments.
+pub fn run_storm(settings: &storm::Settings) -> Result<Tally> {
+    let (seconds, seed) = (settings.seconds.to_string(), settings.seed.to_string());
+    let arguments: [&OsStr; 6] = [
+        EXEC_STORM.as_ref(),
+        "--seconds".as_ref(),
+        seconds.as_ref(),
+        "--seed".as_ref(),
+        seed.as_ref(),
+        settings.dir.as_ref(),
+    ];
+    let mut ktap = Ktap::start(std::io::stdout().lock(), 1)?;
+    let mut tally = Tally::default();
+    let started = Instant::now();
+    let timeout = Duration::from_secs(settings.seconds) + STORM_GRACE;
+    let (outcome, noise) = supervise(&settings.dir, &arguments, timeout)?;
+    ktap.comment(&noise)?;
+    ktap.named_result(
+        "storm",
+        &format!("storm.seed_{seed}"),
+        &outcome,
+        started.elapsed().as_millis() as u64,
+    )?;
+    tally.count(outcome.verdict);
+    Ok(tally)
+}
+
+/// Runs this program with `arguments`, which work on `dir`, in a process of its own, for so long at
+/// most; gives the outcome that it writes, and what it says on standard error.
+fn supervise(dir: &Path, arguments: &[&OsStr], timeout: Duration) -> Result<(Outcome, String)> {
     let program = std::env::current_exe().context("finding the claims program itself")?;
     let mut child = Command::new(program)
-        .arg(EXEC)
-        .arg("--dir")
-        .arg(dir)
-        .arg("--claim")
-        .arg(claim.id)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .with_context(|| format!("starting a process for {}", claim.id))?;
+        .context("starting a process")?;
     let out = collect(child.stdout.take());
     let err = collect(child.stderr.take());
     let outcome = match wait_until(&mut child, Instant::now() + timeout)? {
         Some(status) => finished(status, &out),
         None => hung(&mut child, dir, timeout)?,
     };
-    // Whatever the claim left behind: helpers, and errors switched on.
+    // Whatever it left behind: helpers.
     sys::kill_group(child.id());
-    if claim.needs.faults {
-        faults::clear(dir);
-    }
     let noise = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     Ok((outcome, noise))
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 /// `cachestat(2)`, the same number on every architecture.
 const SYS_CACHESTAT: libc::c_long = 451;
 
-fn check(result: c_int) -> io::Result<c_int> {
+pub(crate) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -148,6 +148,16 @@ pub fn start_writeback(file: &File, start: u64, len: u64) -> io::Result<()> {
         libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE)
     })?;
     Ok(())
+}
+
+/// Starts to read ahead and does not wait for it: `POSIX_FADV_WILLNEED`.
+pub fn read_ahead(file: &File, start: u64, len: u64) -> io::Result<()> {
+    let (start, len) = (start.cast_signed(), len.cast_signed());
+    // SAFETY: `posix_fadvise` only takes integers.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), start, len, libc::POSIX_FADV_WILLNEED) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// Writes out everything the file system of `file` has to write, metadata too.
@@ -307,7 +317,7 @@ pub fn in_child(work: impl FnOnce() -> i32) -> io::Result<Ended> {
 /// A forked child; killed when dropped.
 #[derive(Debug)]
 pub struct Child {
-    pid: libc::pid_t,
+    pub(crate) pid: libc::pid_t,
 }
 
 impl Child {

@@ -26,6 +26,7 @@ mod neighbours;
 mod nowait;
 mod pinned;
 mod read_write;
+mod reclaim;
 mod redirty;
 mod scratch;
 mod sparse;
@@ -54,6 +55,7 @@ pub const GROUPS: &[&[Claim]] = &[
     behind::CLAIMS,
     invalidate::CLAIMS,
     storms::CLAIMS,
+    reclaim::CLAIMS,
     pinned::CLAIMS,
     large_folio::CLAIMS,
     entries::CLAIMS,

@@ -181,10 +181,14 @@ impl Queue for Uring {
 
     fn reap(&mut self, wait: bool) -> io::Result<Option<Completion>> {
         let mut next = self.ring.completion().next();
-        if next.is_none() {
-            // Even without waiting, what is done may have to be fetched.
+        while next.is_none() {
+            // Even without waiting, what is done may have to be fetched; a ring that polls may
+            // come back with nothing.
             self.ring.submit_and_wait(usize::from(wait))?;
             next = self.ring.completion().next();
+            if !wait {
+                break;
+            }
         }
         let Some(entry) = next else {
             return Ok(None);

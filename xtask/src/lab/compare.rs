@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
         long,
         value_name = "LIST",
         value_delimiter = ',',
-        default_value = "ext2,cohfs"
+        default_value = "ext2,policies"
     )]
     fs: Vec<String>,
     /// Only the claims whose id or name matches

@@ -50,24 +50,30 @@ pub(crate) const COHFS: FileSystem = ours("cohfs", "", "strict");
 pub(crate) const ALL: [FileSystem; 6] = [
     EXT2,
     foreign("ext4"),
-    ours("cohfs-none", "coherency=none", "none"),
-    ours("cohfs-seed", "coherency=seed", "seed"),
+    COHFS,
     ours("cohfs-mainline", "coherency=mainline", "mainline"),
-    ours("cohfs", "coherency=strict", "strict"),
+    ours("cohfs-seed", "coherency=seed", "seed"),
+    ours("cohfs-none", "coherency=none", "none"),
 ];
 
-/// Finds file systems by name. `cohfs` stands for all its policies.
+/// Stands for cohfs under each of its policies.
+const POLICIES: &str = "policies";
+
+/// Finds file systems by name, or those that [`POLICIES`] stands for.
 pub(crate) fn select(names: &[String]) -> Result<Vec<FileSystem>> {
     let mut selected = Vec::new();
     for name in names {
         let before = selected.len();
-        selected.extend(ALL.iter().filter(|fs| fs.name == name || fs.fstype == name));
+        selected.extend(
+            ALL.iter()
+                .filter(|fs| fs.name == name || (name == POLICIES && fs.policy.is_some())),
+        );
         if selected.len() == before {
             let known: Vec<_> = ALL.iter().map(|fs| fs.name).collect();
             return Err(failure(
                 Exit::Usage,
                 format!(
-                    "no file system is called \"{name}\"; there are {}",
+                    "no file system is called \"{name}\"; there are {}, and {POLICIES} for all of cohfs",
                     known.join(", ")
                 ),
             ));
@@ -87,16 +93,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_name_stands_for_its_members_once() {
-        let names = ["cohfs-seed", "cohfs", "ext2"].map(str::to_owned);
+    fn all_policies_have_a_name_and_each_comes_once() {
+        let names = ["cohfs-seed", POLICIES, "ext2"].map(str::to_owned);
         let found: Vec<_> = select(&names).unwrap().iter().map(|fs| fs.name).collect();
         assert_eq!(
             found,
             [
                 "cohfs-seed",
-                "cohfs-none",
-                "cohfs-mainline",
                 "cohfs",
+                "cohfs-mainline",
+                "cohfs-none",
                 "ext2"
             ]
         );

@@ -26,7 +26,7 @@ use clap::Subcommand;
 /// The verbs of the lab.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Try the claims on stock ext2 and on cohfs with each of its policies, and compare
+    /// Try the claims on stock ext2 and on cohfs, and compare
     Run {
         #[command(flatten)]
         machine: Machine,

@@ -183,10 +183,11 @@ fn other_file(
     let other = stage.scratch(name, 0)?;
     other.write(0, OTHER, 1)?;
     let device = other.device()?;
+    // Before it is asked where the blocks are: that may write them out, and wait.
+    let late = device.in_flight()?.writes > 0;
     for at in (0..OTHER as u64).step_by(SECTOR) {
         let place = device.locate(other.file(), at).ok().flatten();
         if target.is_some() && place.map(|(place, _)| place) == target {
-            let late = device.in_flight()?.writes > 0;
             judge.fact("the other file got the block");
             judge.require(!late, Verdict::Torn, || {
                 "another file got the block while the write to it was in flight".to_owned()

@@ -71,6 +71,13 @@ fn direct_write_into_mapped_hole(stage: &Stage<'_>) -> Result<Outcome> {
     mapping.touch();
     let written = file.write_direct(&direct, PAGE, PAGE_LEN, 1);
     judge.wrote("the direct write", &written, PAGE_LEN);
+    // Before it is asked where the blocks are: that may write out what should be there already.
+    if let Ok(stat) = sys::cachestat(file.file(), PAGE, PAGE) {
+        let left = stat.dirty + stat.writeback;
+        judge.require(left == 0, Verdict::Lost, || {
+            "the write has returned, and the page is yet to be written".to_owned()
+        });
+    }
     file.judge_disk(&mut judge, PAGE, PAGE_LEN, |_| vec![1])?;
     file.judge_everywhere(&mut judge, Some(&mapping), PAGE, PAGE_LEN, |_| vec![1])?;
     for page in [0, 2, 3] {

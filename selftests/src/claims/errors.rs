@@ -207,6 +207,7 @@ fn cache_agrees_with_disk_after_device_error(stage: &Stage<'_>) -> Result<Outcom
             either,
         );
     }
+    settle(&file)?;
     Ok(judge.outcome())
 }
 
@@ -237,6 +238,7 @@ fn device_error_in_the_middle_leaves_an_exact_count(stage: &Stage<'_>) -> Result
         _ => vec![2],
     };
     file.judge_disk(&mut judge, border - PAGE, 2 * PAGE_LEN, wanted)?;
+    settle(&file)?;
     Ok(judge.outcome())
 }
 
@@ -276,8 +278,7 @@ fn error_of_the_write_out_before_is_returned(stage: &Stage<'_>) -> Result<Outcom
     };
     file.judge_read(&mut judge, 0, PAGE_LEN, wanted)?;
     drop(mapping);
-    // Cache and disk are to be the same again for those who compare them afterwards.
-    file.fill(1)?;
+    settle(&file)?;
     Ok(judge.outcome())
 }
 
@@ -314,7 +315,14 @@ fn direct_read_is_not_told_of_another_range_s_error(stage: &Stage<'_>) -> Result
         }
         judge.find(Verdict::Lost, "fsync does not tell of the failed write-out");
     }
-    // Cache and disk are to be the same again for those who compare them afterwards.
-    file.fill(1)?;
+    settle(&file)?;
     Ok(judge.outcome())
+}
+
+/// Leaves things as they were found: cache and disk are the same for those who compare them, and no
+/// error waits for the next who asks the file system whether all is well.
+fn settle(file: &ClaimFile) -> Result<()> {
+    // It was for us.
+    let _ = sys::sync_fs(file.file());
+    file.fill(1)
 }

@@ -107,11 +107,12 @@ pub(crate) fn prepare(claims: &Path, bench: &Bench, image: &Path) -> Result<()> 
     make(bench.format, staging.path(), image)
 }
 
-/// Makes an ext2 image with the files of `staging`, and as much again of free space.
+/// Free space in KiB for the files that claims make.
+const SPARE: u64 = 4096;
+
+/// Makes an ext2 image with the files of `staging`, as much again of free space, and some more.
 pub(crate) fn make(format: Format, staging: &Path, image: &Path) -> Result<()> {
-    let kib = (2 * size_of_files(staging)? / 1024)
-        .max(256)
-        .next_multiple_of(256);
+    let kib = (2 * size_of_files(staging)? / 1024 + SPARE).next_multiple_of(256);
     mke2fs(format, &["-d".as_ref(), staging.as_os_str()], kib, image)
 }
 

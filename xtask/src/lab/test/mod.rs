@@ -161,7 +161,7 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
     }
     let names = arguments.claims();
     if arguments.wants("claims") || !names.is_empty() {
-        let claims = Arc::new(Claims::prepare(lab, &names)?);
+        let claims = Arc::new(Claims::prepare(lab, &names, extent)?);
         for policy in policies::policies() {
             let claims = Arc::clone(&claims);
             groups.push(Box::new(move |lab| claims.tests(lab, &policy)));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Every claim on every policy of cohfs, with blocks smaller than a page and as large.
+//!
+//! The policies that are there to compare with make do with one size in the bounded tests.
 
-use super::Group;
+use super::{Extent, Group};
 use crate::lab::boot::Lab;
 use crate::lab::catalogue::{self, Claim};
 use crate::lab::compare;
@@ -22,29 +24,40 @@ pub(super) fn policies() -> impl Iterator<Item = FileSystem> {
 /// The claims, and the images that they run on.
 pub(super) struct Claims {
     claims: Vec<Claim>,
+    /// For the policy that people use.
     benches: Vec<Bench>,
+    /// For the others, on the same images.
+    others: Vec<Bench>,
     masters: TempDir,
 }
 
 impl Claims {
     /// Makes images for the claims whose id or name matches `names`, or for all.
-    pub(super) fn prepare(lab: &Lab<'_>, names: &[String]) -> Result<Self> {
+    pub(super) fn prepare(lab: &Lab<'_>, names: &[String], extent: Extent) -> Result<Self> {
         let claims = catalogue::load(&lab.artifacts.claims)?;
         let claims = catalogue::select(claims, names)?;
         let benches = images::benches(&claims, &BLOCK_SIZES);
+        let others = match extent {
+            Extent::Full => benches.clone(),
+            Extent::Bounded => images::benches(&claims, &BLOCK_SIZES[..1]),
+        };
         let masters = tempfile::tempdir().context("making a directory for images")?;
         compare::make_images(lab, &benches, masters.path())?;
         Ok(Self {
             claims,
             benches,
+            others,
             masters,
         })
     }
 
     /// Tries them under one policy.
     pub(super) fn tests(&self, lab: &Lab<'_>, policy: &FileSystem) -> Result<Group> {
-        let total = self
-            .benches
+        let benches = match policy.name == filesystem::COHFS.name {
+            true => &self.benches,
+            false => &self.others,
+        };
+        let total = benches
             .iter()
             .map(|bench| bench.claims.len())
             .sum::<usize>();
@@ -58,8 +71,7 @@ impl Claims {
                 step.tick();
             }
         };
-        let outcome =
-            compare::try_claims(lab, policy, &self.benches, self.masters.path(), &on_event)?;
+        let outcome = compare::try_claims(lab, policy, benches, self.masters.path(), &on_event)?;
         step.done(format_args!("claims on {}", policy.name));
         let tests = compare::judge(lab.ctx, policy, &self.claims, &outcome);
         Ok(Group::of_machine(tests, &outcome))

@@ -53,7 +53,7 @@ const SECONDS: u32 = 2;
 pub(super) fn machines(seed: Option<u64>, extent: Extent) -> Vec<Boots> {
     let (first, each, count) = match (seed, extent) {
         (Some(seed), _) => (seed, 1, 1),
-        (None, Extent::Bounded) => (0, 2 * STEP, 1),
+        (None, Extent::Bounded) => (0, STEP, 1),
         (None, Extent::Full) => (0, 250, 4),
     };
     (0..count)

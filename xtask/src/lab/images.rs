@@ -104,15 +104,21 @@ pub(crate) fn prepare(claims: &Path, bench: &Bench, image: &Path) -> Result<()> 
         prepare.args(["--claim", id]);
     }
     output(&mut prepare).context("preparing the files of the claims")?;
-    make(bench.format, staging.path(), image)
+    make_with_spare(bench.format, staging.path(), SPARE, image)
 }
 
 /// Free space in KiB for the files that claims make.
 const SPARE: u64 = 4096;
 
-/// Makes an ext2 image with the files of `staging`, as much again of free space, and some more.
+/// Makes an ext2 image with the files of `staging`, and as much again of free space.
 pub(crate) fn make(format: Format, staging: &Path, image: &Path) -> Result<()> {
-    let kib = (2 * size_of_files(staging)? / 1024 + SPARE).next_multiple_of(256);
+    make_with_spare(format, staging, 256, image)
+}
+
+/// As [`make`], with at least `spare` KiB of free space.
+fn make_with_spare(format: Format, staging: &Path, spare: u64, image: &Path) -> Result<()> {
+    let files = size_of_files(staging)? / 1024;
+    let kib = (files + files.max(spare)).next_multiple_of(256);
     mke2fs(format, &["-d".as_ref(), staging.as_os_str()], kib, image)
 }
 

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::io::PipeReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::os::fd::AsRawFd;
@@ -41,30 +42,48 @@ pub fn splice_in(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
 
 /// Reads `len` bytes, which fit into a pipe, of `file` at `at` by way of a pipe; fewer at its end.
 pub fn splice_out(file: &File, len: usize, at: u64) -> io::Result<Vec<u8>> {
-    let (mut from, to) = io::pipe()?;
-    let (mut at, mut done) = (at.cast_signed(), 0);
-    while done < len {
-        // SAFETY: `at` is an offset to read and write; the pipe has none.
-        let count = unsafe {
-            libc::splice(
-                file.as_raw_fd(),
-                &raw mut at,
-                to.as_raw_fd(),
-                std::ptr::null_mut(),
-                len - done,
-                0,
-            )
-        };
-        match usize::try_from(count) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(_) => return Err(io::Error::last_os_error()),
+    Spliced::new(file, len, at)?.drain()
+}
+
+/// Bytes of a file in a pipe: references to pages, as the page cache had them.
+#[derive(Debug)]
+pub struct Spliced {
+    pipe: PipeReader,
+    len: usize,
+}
+
+impl Spliced {
+    /// Puts `len` bytes, which fit into a pipe, of `file` at `at` into one; fewer at its end.
+    pub fn new(file: &File, len: usize, at: u64) -> io::Result<Self> {
+        let (pipe, to) = io::pipe()?;
+        let (mut at, mut done) = (at.cast_signed(), 0);
+        while done < len {
+            // SAFETY: `at` is an offset to read and write; the pipe has none.
+            let count = unsafe {
+                libc::splice(
+                    file.as_raw_fd(),
+                    &raw mut at,
+                    to.as_raw_fd(),
+                    std::ptr::null_mut(),
+                    len - done,
+                    0,
+                )
+            };
+            match usize::try_from(count) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(_) => return Err(io::Error::last_os_error()),
+            }
         }
+        Ok(Self { pipe, len: done })
     }
-    drop(to);
-    let mut bytes = Vec::with_capacity(done);
-    from.read_to_end(&mut bytes)?;
-    Ok(bytes)
+
+    /// Takes the bytes out.
+    pub fn drain(mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len];
+        self.pipe.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// Writes `bytes` to `file` at `at` in a forked child, whatever threads this process has.

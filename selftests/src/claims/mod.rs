@@ -8,6 +8,7 @@ mod asynchronous;
 mod behind;
 mod blame;
 mod completion;
+mod crowd;
 mod direct_read;
 mod end_of_file;
 mod entries;
@@ -24,11 +25,14 @@ mod mapped;
 mod names;
 mod neighbours;
 mod nowait;
+mod outside;
+mod overlap;
 mod pinned;
 mod read_write;
 mod reclaim;
 mod redirty;
 mod scratch;
+mod sources;
 mod sparse;
 mod storms;
 mod uptodate;
@@ -54,9 +58,13 @@ pub const GROUPS: &[&[Claim]] = &[
     uptodate::CLAIMS,
     behind::CLAIMS,
     invalidate::CLAIMS,
+    crowd::CLAIMS,
     storms::CLAIMS,
     reclaim::CLAIMS,
     pinned::CLAIMS,
+    sources::CLAIMS,
+    outside::CLAIMS,
+    overlap::CLAIMS,
     large_folio::CLAIMS,
     entries::CLAIMS,
     names::CLAIMS,

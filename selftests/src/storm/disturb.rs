@@ -34,17 +34,18 @@ pub(super) fn run(storm: &Storm, number: u32, group: Option<&Group>) {
         let head = field.head() as usize * SECTOR;
         storm.doing(number, "a disturbance");
         // Each is best effort, and none may change a byte.
-        let _ = match random.below(16) {
-            0..6 => {
+        let _ = match random.below(64) {
+            0..24 => {
                 let advice = random.pick(&ADVICE);
                 Mapping::with_readahead(field.file.file(), head, Share::Shared)
                     .and_then(|mapping| mapping.touch_and_advise(advice))
             }
-            6..9 => sys::drop_cache(field.file.file()),
-            9..11 => sys::invalidate(field.file.file(), 0, 0).map(drop),
-            11..13 => sys::read_ahead(field.file.file(), 0, field.file.size()),
-            13 => fs::write("/proc/sys/vm/drop_caches", "1"),
-            14 => fs::write("/proc/sys/vm/compact_memory", "1"),
+            24..36 => sys::drop_cache(field.file.file()),
+            36..44 => sys::invalidate(field.file.file(), 0, 0).map(drop),
+            44..52 => sys::read_ahead(field.file.file(), 0, field.file.size()),
+            // These two take the whole machine.
+            52 => fs::write("/proc/sys/vm/drop_caches", "1"),
+            53 => fs::write("/proc/sys/vm/compact_memory", "1"),
             _ => group.map_or(Ok(()), |group| group.reclaim(1 << 20)),
         };
         storm.step(number);

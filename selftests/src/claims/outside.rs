@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a direct write in flight must not do to others: make them wait, lose what a mapping leaves
+//! behind, or let advice bring old bytes back.
+
+use std::os::unix::fs::FileExt as _;
+
+use anyhow::Result;
+
+use super::PAGE;
+use super::redirty;
+use crate::aligned::Aligned;
+use crate::file::ClaimFile;
+use crate::judge::Judge;
+use crate::mapping::Mapping;
+use crate::mapping::Share;
+use crate::registry::Claim;
+use crate::registry::Disk;
+use crate::registry::Expect;
+use crate::registry::FileSpec;
+use crate::registry::Needs;
+use crate::registry::Stage;
+use crate::sys;
+use crate::verdict::Outcome;
+use crate::verdict::Verdict;
+use crate::window;
+use crate::window::Collision;
+use crate::window::Flight;
+
+const SLOW: Needs = Needs {
+    disk: Disk::SlowWrites,
+    ..Needs::NOTHING
+};
+
+/// A page dirtied during the write is neither dropped nor right.
+const LOST_OR_TOLD: Expect = Expect {
+    seed: &[Verdict::Error],
+    mainline: &[Verdict::Lost],
+    ..Expect::LOST_WITHOUT
+};
+
+/// The claims of this file.
+pub(super) const CLAIMS: &[Claim] = &[
+    Claim {
+        id: "W1",
+        name: "access_outside_of_direct_write_never_waits",
+        rule: "C2.5, C4",
+        summary: "While a direct write of page 0 is in flight on a slow disk, page 1 is loaded and \
+                  stored to through mappings with and without readahead, and page 2 read by \
+                  read(2), none of them cached: all of it is over before the write is.",
+        needs: SLOW,
+        expect: Expect {
+            // Somebody touched another page of the file.
+            seed: &[Verdict::Kept, Verdict::Error],
+            ..Expect::KEPT
+        },
+        files: &[FileSpec {
+            name: "w1.dat",
+            size: 8 * PAGE,
+        }],
+        run: access_outside_of_direct_write_never_waits,
+    },
+    Claim {
+        id: "T61",
+        name: "advice_during_direct_write_brings_nothing_back",
+        rule: "B4 T61, C1 row 1",
+        summary: "While a direct write of a page is in flight, the page is asked for by readahead, \
+                  MADV_WILLNEED, POPULATE_READ and POPULATE_WRITE, which marks it dirty without a \
+                  store, and by MADV_COLD, PAGEOUT and DONTNEED asked to go: afterwards it is the \
+                  new one everywhere, and fsync has nothing to complain about.",
+        needs: SLOW,
+        expect: LOST_OR_TOLD,
+        files: &[FileSpec {
+            name: "t61.dat",
+            size: 4 * PAGE,
+        }],
+        run: advice_during_direct_write_brings_nothing_back,
+    },
+    Claim {
+        id: "T69",
+        name: "store_of_who_unmaps_during_direct_write",
+        rule: "B4 T69, A18, C1 row 1",
+        summary: "While a direct write of block 0 is in flight, the page is mapped, a store made to \
+                  block 3 of it, and the mapping removed, so that the dirty bit goes from the page \
+                  table to the page: the write and the store both survive.",
+        needs: Needs {
+            disk: Disk::SlowWrites,
+            ..Needs::SMALL_BLOCKS
+        },
+        expect: LOST_OR_TOLD,
+        files: &[FileSpec {
+            name: "t69.dat",
+            size: 4 * PAGE,
+        }],
+        run: store_of_who_unmaps_during_direct_write,
+    },
+];
+
+const PAGE_LEN: usize = PAGE as usize;
+
+/// Writes version 2 to the first `len` bytes directly, and does `meanwhile` while it is in flight.
+fn collide<T>(
+    file: &ClaimFile,
+    len: usize,
+    meanwhile: impl Fn() -> Result<T>,
+) -> Result<Collision<Result<T>>> {
+    let direct = file.open_direct()?;
+    let write = |bytes: Vec<u8>, at| direct.write_at(&Aligned::from(&bytes), at);
+    let what = "the direct write was over before the rest began";
+    let (collision, ()) = window::insist(what, || {
+        file.fill(1)?;
+        sys::sync_fs(file.file())?;
+        let collision = window::collide(
+            file.device()?,
+            Flight::Write,
+            || write(file.bytes(redirty::PRIME, len, 1), redirty::PRIME).map(drop),
+            || write(file.bytes(0, len, 2), 0),
+            &meanwhile,
+        )?;
+        Ok((collision, ()))
+    })?;
+    Ok(collision)
+}
+
+fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let collision = collide(&file, PAGE_LEN, || {
+        let exact = file.map(Share::Shared)?;
+        exact.load(PAGE_LEN, PAGE_LEN);
+        exact.store(PAGE_LEN, &file.bytes(PAGE, PAGE_LEN, 3));
+        let around = Mapping::with_readahead(file.file(), exact.len(), Share::SharedReadOnly)?;
+        around.load(PAGE_LEN, PAGE_LEN);
+        file.read(2 * PAGE, PAGE_LEN).map(drop)
+    })?;
+    collision.meanwhile?;
+    judge.require(collision.overtook, Verdict::FalseError, || {
+        "who wanted other pages waited for the direct write".to_owned()
+    });
+    judge.wrote("the direct write", &collision.slow, PAGE_LEN);
+    let wanted = |sector| match sector {
+        0..8 => vec![2],
+        8..16 => vec![3],
+        _ => vec![1],
+    };
+    let mapping = file.map(Share::SharedReadOnly)?;
+    file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), wanted)?;
+    Ok(judge.outcome())
+}
+
+fn advice_during_direct_write_brings_nothing_back(stage: &Stage<'_>) -> Result<Outcome> {
+    const ADVICE: [i32; 6] = [
+        libc::MADV_WILLNEED,
+        libc::MADV_POPULATE_READ,
+        libc::MADV_COLD,
+        libc::MADV_POPULATE_WRITE,
+        libc::MADV_PAGEOUT,
+        libc::MADV_DONTNEED,
+    ];
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let collision = collide(&file, PAGE_LEN, || {
+        sys::read_ahead(file.file(), 0, PAGE)?;
+        let mapping = Mapping::with_readahead(file.file(), PAGE_LEN, Share::Shared)?;
+        for advice in ADVICE {
+            mapping.advise(advice)?;
+        }
+        Ok(())
+    })?;
+    let told = !judge.wrote("the direct write", &collision.slow, PAGE_LEN);
+    redirty::describe(&mut judge, &collision);
+    collision.meanwhile?;
+    let wanted = |sector| match sector {
+        0..8 if told => vec![1, 2],
+        0..8 => vec![2],
+        _ => vec![1],
+    };
+    let mapping = file.map(Share::SharedReadOnly)?;
+    file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
+    Ok(judge.outcome())
+}
+
+fn store_of_who_unmaps_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
+    const BLOCK: usize = redirty::BLOCK;
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let collision = collide(&file, BLOCK, || {
+        let mapping = file.map(Share::Shared)?;
+        mapping.load(0, PAGE_LEN);
+        let last = 3 * BLOCK;
+        mapping.store(last, &file.bytes(last as u64, BLOCK, 3));
+        Ok(())
+    })?;
+    let told = !judge.wrote("the direct write", &collision.slow, BLOCK);
+    redirty::describe(&mut judge, &collision);
+    collision.meanwhile?;
+    let wanted = |sector| match sector {
+        0..2 if told => vec![1, 2],
+        0..2 => vec![2],
+        6..8 => vec![3],
+        _ => vec![1],
+    };
+    let mapping = file.map(Share::SharedReadOnly)?;
+    file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
+    Ok(judge.outcome())
+}

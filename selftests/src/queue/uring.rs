@@ -208,6 +208,12 @@ impl Queue for Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
+        if self.fixed.is_some() {
+            // Best effort. The kernel takes rings apart at leisure, and would keep the file open
+            // and its file system mounted until then.
+            let _ = self.ring.submitter().unregister_files();
+            let _ = self.ring.submitter().unregister_buffers();
+        }
         while !self.buffers.is_empty() {
             if self.reap(true).is_err() {
                 // Not knowing what is in flight, leave the buffers to the kernel for good.

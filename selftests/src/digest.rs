@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::fs::Metadata;
 use std::io::Read;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -27,13 +28,12 @@ pub enum Detail {
 
 /// Writes a line for each of the files under `dir`, sorted by path.
 pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
-    let mut paths = Vec::new();
-    collect(dir, &mut paths)?;
-    paths.sort();
-    for path in paths {
+    let mut entries = Vec::new();
+    collect(dir, &mut entries)?;
+    entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+    for (path, meta) in entries {
         let relative = path.strip_prefix(dir).unwrap_or(&path).display();
         let describe = || format!("reading {}", path.display());
-        let meta = fs::symlink_metadata(&path).with_context(describe)?;
         let kind = meta.file_type();
         if detail == Detail::Everything {
             let content = if kind.is_file() {
@@ -65,14 +65,17 @@ pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds everything below `dir`, each with its attributes from before anything of it was read: to list
+/// a directory, or to read a file by another of its names, changes the time of access.
+fn collect(dir: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
     let describe = || format!("listing {}", dir.display());
     for entry in fs::read_dir(dir).with_context(describe)? {
         let entry = entry.with_context(describe)?;
-        if entry.file_type().with_context(describe)?.is_dir() {
-            collect(&entry.path(), paths)?;
+        let (path, meta) = (entry.path(), entry.metadata().with_context(describe)?);
+        if meta.is_dir() {
+            collect(&path, entries)?;
         }
-        paths.push(entry.path());
+        entries.push((path, meta));
     }
     Ok(())
 }
@@ -97,8 +100,11 @@ fn sum(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::FileTimes;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::fs::symlink;
+    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn files_are_listed_sorted_with_their_sums() {
@@ -134,5 +140,23 @@ mod tests {
             lines[1].starts_with("040") && lines[1].ends_with(" sub "),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_time_of_access_is_that_from_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sub, file) = (dir.path().join("sub"), dir.path().join("sub/file"));
+        fs::create_dir(&sub).unwrap();
+        fs::write(&file, "abc").unwrap();
+        fs::hard_link(&file, dir.path().join("again")).unwrap();
+        let times = FileTimes::new().set_accessed(UNIX_EPOCH + Duration::from_secs(77));
+        for path in [&file, &sub] {
+            File::open(path).unwrap().set_times(times).unwrap();
+        }
+        let mut out = Vec::new();
+        digest(dir.path(), Detail::Everything, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.lines().all(|line| line.contains(" 77 ")), "{text}");
     }
 }

@@ -18,7 +18,7 @@ impl Config {
     /// The fragments of a variant, later ones overriding earlier ones.
     pub(crate) fn fragments(repo: &Path, variant: Variant) -> Result<Self> {
         let names: &[&str] = match variant {
-            Variant::Base => &["base.config"],
+            Variant::Base => &["base.config", "compare.config"],
             Variant::Debug => &["base.config", "debug.config"],
         };
         let mut merged = Self::default();

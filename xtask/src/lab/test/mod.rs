@@ -7,8 +7,10 @@ mod formats;
 mod generator;
 mod host;
 mod lifecycle;
+mod machine;
 mod mutants;
 mod policies;
+mod storm;
 mod suites;
 
 use super::accel::Choice;
@@ -29,7 +31,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only what matches: a group (host, check, runner, claims, formats, bad-images, mutants,
-    /// lifecycle, generator, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
+    /// lifecycle, generator, storm, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
     /// claim, such as T21
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
@@ -49,7 +51,7 @@ impl Arguments {
 
     /// The filters that name no group, and so name claims.
     fn claims(&self) -> Vec<String> {
-        const GROUPS: [&str; 10] = [
+        const GROUPS: [&str; 11] = [
             "host",
             "check",
             "runner",
@@ -59,6 +61,7 @@ impl Arguments {
             "lifecycle",
             "generator",
             "suites",
+            storm::NAME,
             mutants::NAME,
         ];
         let claims = self
@@ -166,6 +169,9 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
             let claims = Arc::clone(&claims);
             groups.push(Box::new(move |lab| claims.tests(lab, &policy)));
         }
+    }
+    if arguments.wants(storm::NAME) {
+        groups.push(Box::new(move |lab| storm::tests(lab, extent)));
     }
     groups.extend(suites::machines(
         lab.ctx,

@@ -3,10 +3,11 @@
 //! fio: random reads and writes that check what they read, through each way to a file, and
 //! through all of them side by side in one file.
 
-use super::{Machine, Suite, TOOLS, group, result, script, tool};
+use super::{Suite, TOOLS, add_tools, tool};
 use crate::lab::boot::Lab;
 use crate::lab::filesystem::COHFS;
 use crate::lab::results::{Status, TestResult};
+use crate::lab::test::machine::{Machine, group, result, script};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 use qemu_runner::Report;
@@ -54,7 +55,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         Extent::Full => 60,
     };
     let mut machine = Machine::new(lab, NAME)?;
-    machine.tools(lab.ctx)?;
+    add_tools(&mut machine)?;
     machine.scratch(NAME, &COHFS, 1024, 256)?;
     for (name, ways) in RUNS {
         machine.text(&format!("/etc/{name}.fio"), &job_file(name, ways, seconds))?;

@@ -6,10 +6,11 @@
 //! It opens no file for direct I/O. The second part has it work on a loop device, which reads
 //! and writes the file below with direct I/O only.
 
-use super::{Machine, Suite, TOOLS, group, script, tool};
+use super::{Suite, TOOLS, add_tools, tool};
 use crate::crates::Crate;
 use crate::lab::boot::{BUSYBOX, Lab};
 use crate::lab::filesystem::COHFS;
+use crate::lab::test::machine::{Machine, group, script};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 
@@ -55,7 +56,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     machine.program(FSX.ensure(lab.ctx)?, "/bin/fsx");
     machine.text("/etc/file.toml", FILE)?;
     machine.text("/etc/device.toml", DEVICE)?;
-    machine.tools(lab.ctx)?;
+    add_tools(&mut machine)?;
     let timeout = u64::from(seconds * lab.slowdown());
     let losetup = tool("losetup");
     let mut names = Vec::new();

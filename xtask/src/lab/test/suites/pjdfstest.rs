@@ -3,11 +3,12 @@
 //! pjdfstest: what POSIX says of every call that takes a name. It runs on stock ext2 as well;
 //! what stock ext2 fails too is not ours to fix.
 
-use super::{Machine, Suite, group, result, script};
+use super::Suite;
 use crate::crates::Crate;
 use crate::lab::boot::{BUSYBOX, Lab};
 use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::results::Status;
+use crate::lab::test::machine::{Machine, group, result, script};
 use crate::lab::test::{Extent, Group};
 use anyhow::Result;
 use qemu_runner::{Action, Report, Step};

@@ -3,10 +3,11 @@
 //! stress-ng: those of its stressors that work on files, each for a while, and the kernel must
 //! not complain.
 
-use super::{Machine, Suite, TOOLS, group, result, script, tool};
+use super::{Suite, TOOLS, add_tools, tool};
 use crate::lab::boot::Lab;
 use crate::lab::filesystem::COHFS;
 use crate::lab::results::{Status, TestResult};
+use crate::lab::test::machine::{Machine, group, result, script};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 use qemu_runner::{Action, Outcome, Report, Step};
@@ -84,7 +85,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         Extent::Full => (&ALL, 60),
     };
     let mut machine = Machine::new(lab, NAME)?;
-    machine.tools(lab.ctx)?;
+    add_tools(&mut machine)?;
     let grace = u64::from(20 * lab.slowdown());
     let mut lanes = Vec::new();
     let disks = ["stress-1k", "stress-4k"];

@@ -29,7 +29,6 @@ use crate::{
         Refusal, //
     },
     vfs::{
-        debugfs,
         mount,
         BufferHead,
         Limits,
@@ -44,10 +43,7 @@ use kernel::{
         u32_as_usize, //
     },
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::aref::ARef, //
 };
 use pin_init::pin_init_scope;
 
@@ -90,8 +86,6 @@ impl mount::Operations for Cohfs {
             uuid: disk.uuid(),
         });
         let device_bytes = sb.device_bytes();
-        let counters = Arc::new(Counters::default(), GFP_KERNEL)?;
-        let dir = debugfs::Dir::new(sb.id(), Some(&sb.registered().debugfs));
         KBox::try_pin_init(
             try_pin_init!(Super {
                 overhead: disk.overhead(),
@@ -100,9 +94,7 @@ impl mount::Operations for Cohfs {
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(context.applied_to(Options::default())),
                 xattr_users <- new_mutex!(()),
-                _counters_file: debugfs::File::new(c"counters", &dir, counters.clone()),
-                _debugfs: dir,
-                counters,
+                counters: Counters::default(),
             }),
             GFP_KERNEL,
         )

@@ -23,21 +23,15 @@ use crate::{
         Corrupt,
         DiskBlock, //
     },
-    vfs::{
-        debugfs,
-        super_ops::{
-            self,
-            StatFs, //
-        },
+    vfs::super_ops::{
+        self,
+        StatFs, //
     },
 };
 use kernel::{
     prelude::*,
     seq_file::SeqFile,
-    sync::{
-        Arc,
-        Mutex, //
-    },
+    sync::Mutex, //
 };
 use pin_init::pin_data;
 
@@ -62,10 +56,7 @@ pub(crate) struct Super {
     /// Held while the users of a block of extended attributes are counted.
     #[pin]
     pub(super) xattr_users: Mutex<()>,
-    pub(super) counters: Arc<Counters>,
-    /// Goes before the directory that it is in.
-    pub(super) _counters_file: debugfs::File<Counters>,
-    pub(super) _debugfs: debugfs::Dir,
+    pub(super) counters: Counters,
 }
 
 impl Super {

@@ -176,6 +176,19 @@ impl InFlight {
                 .any(|node| node.begun && node.claim.purpose == purpose)
     }
 
+    /// Calls `visit` with each claim that has entered and not left, and whether it has begun.
+    ///
+    /// # Context
+    ///
+    /// Under a spinlock with interrupts off: `visit` is short and does not sleep.
+    pub(crate) fn each(&self, mut visit: impl FnMut(&Claim, bool)) {
+        if !self.is_empty() {
+            let set = self.set.lock();
+            set.over(PageRange::ALL)
+                .for_each(|node| visit(&node.claim, node.begun));
+        }
+    }
+
     /// Enters a claim, and waits until no elder one is in its way. `in_the_way(claim, elder)` says
     /// whether `elder`, which touches some page of it, is.
     ///

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs_context.h`](srctree/include/linux/fs_context.h)
 
 use super::{
+    debugfs,
     super_ops,
     Inode,
     NewSuperBlock,
@@ -184,7 +185,9 @@ impl<T: Operations> VTable<T> {
                     return Err(error);
                 }
             }
-            T::mounted(sb_ref).map(|()| 0)
+            T::mounted(sb_ref)?;
+            debugfs::add(sb_ref);
+            Ok(0)
         })
     }
 

@@ -9,13 +9,20 @@ use super::{
     FileSystem,
     Registration, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    pagecache::{
+        AddressSpace,
+        Host, //
+    }, //
+};
 use core::{
     fmt,
     marker::PhantomData,
     ops::Deref, //
 };
 use kernel::{
+    container_of,
     num::casts::u32_as_usize,
     prelude::*,
     types::Opaque, //
@@ -194,6 +201,30 @@ impl<T: FileSystem> SuperBlock<T> {
     pub(crate) fn data(&self) -> &T::Super {
         // SAFETY: By the type invariants.
         unsafe { &*(*self.as_raw()).s_fs_info.cast::<T::Super>() }
+    }
+
+    /// Calls `visit` with the number and the page cache of every inode in memory.
+    ///
+    /// # Context
+    ///
+    /// A spinlock is held meanwhile that whoever brings an inode into memory, or drops one, takes
+    /// (`s_inode_list_lock`): `visit` is short and does not sleep.
+    pub(crate) fn each_mapping(&self, mut visit: impl FnMut(u64, &AddressSpace)) {
+        let sb = self.as_raw();
+        // SAFETY: Valid by the type invariants. An inode leaves the list under this lock
+        // (`inode_sb_list_del` in `fs/inode.c`), and only then goes, so those on it are alive;
+        // and each is in a `Host`, for it was allocated by our `alloc_inode`.
+        unsafe {
+            bindings::spin_lock(&raw mut (*sb).s_inode_list_lock);
+            let head = &raw mut (*sb).s_inodes;
+            let mut link = (*head).next;
+            while link != head {
+                let inode = container_of!(link, bindings::inode, i_sb_list);
+                visit((*inode).i_ino, Host::from_inode(inode).mapping());
+                link = (*link).next;
+            }
+            bindings::spin_unlock(&raw mut (*sb).s_inode_list_lock);
+        }
     }
 }
 

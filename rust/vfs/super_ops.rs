@@ -5,9 +5,9 @@
 //! C header: [`include/linux/fs/super_types.h`](srctree/include/linux/fs/super_types.h)
 
 use super::{
+    debugfs,
     inode_cache,
     metadata,
-    FileSystem,
     Inode,
     SuperBlock, //
 };
@@ -43,7 +43,7 @@ pub(crate) struct StatFs {
 }
 
 /// What the file system does with a mounted volume.
-pub(crate) trait Operations: FileSystem {
+pub(crate) trait Operations: debugfs::Operations {
     /// Copies the inode into its block on the device's page cache; does not wait for the device.
     fn write_inode(inode: &Inode<Self>) -> Result;
 
@@ -200,7 +200,9 @@ impl<T: Operations> VTable<T> {
     /// Called by the VFS once, after the last inode of the mount was evicted.
     unsafe extern "C" fn put_super(sb: *mut bindings::super_block) {
         // SAFETY: By our requirements.
-        T::put_super(unsafe { SuperBlock::<T>::from_raw(sb) });
+        let mount = unsafe { SuperBlock::<T>::from_raw(sb) };
+        debugfs::remove(mount);
+        T::put_super(mount);
         // SAFETY: The mount is over. Inodes whose memory is still to be freed after a grace period
         // do not reach for their super block (`free_inode`).
         drop(unsafe { Self::take_data(sb) });

@@ -2,6 +2,7 @@
 
 //! The block device under a file: where its blocks are, what is in them, what is in flight.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -168,6 +169,11 @@ impl Device {
             reads: next(),
             writes: next(),
         })
+    }
+
+    /// The name of the device, as in `/dev`.
+    pub fn name(&self) -> &OsStr {
+        self.node.file_name().unwrap_or_default()
     }
 
     /// The sysfs directory of the device, or of the disk that a partition is on.

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What a direct write in flight must not do to others: make them wait, lose what a mapping leaves
-//! behind, or let advice bring old bytes back.
+//! behind, or let advice bring old bytes back. And where it can be seen.
 
+use std::fs;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread;
 
 use anyhow::Result;
 
@@ -23,6 +27,7 @@ use crate::registry::Stage;
 use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
+use crate::verdict::skip;
 use crate::window;
 use crate::window::Collision;
 use crate::window::Flight;
@@ -59,6 +64,26 @@ pub(super) const CLAIMS: &[Claim] = &[
             size: 8 * PAGE,
         }],
         run: access_outside_of_direct_write_never_waits,
+    },
+    Claim {
+        id: "W2",
+        name: "direct_write_in_flight_is_listed",
+        rule: "C4",
+        summary: "While a direct write is in flight and a reader waits for it, the file system's list \
+                  of gates has the inode and both ranges, the one in flight and the other waiting; \
+                  when both are through, the list is empty.",
+        needs: SLOW,
+        expect: Expect {
+            none: &[Verdict::Skip],
+            seed: &[Verdict::Skip],
+            mainline: &[Verdict::Skip],
+            ..Expect::KEPT
+        },
+        files: &[FileSpec {
+            name: "w2.dat",
+            size: 8 * PAGE,
+        }],
+        run: direct_write_in_flight_is_listed,
     },
     Claim {
         id: "T61",
@@ -150,6 +175,75 @@ fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outco
     };
     let mapping = file.map(Share::SharedReadOnly)?;
     file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), wanted)?;
+    Ok(judge.outcome())
+}
+
+fn direct_write_in_flight_is_listed(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let mut judge = Judge::new();
+    let mount = Path::new("/sys/kernel/debug/cohfs").join(file.device()?.name());
+    let path = mount.join("gates");
+    let list = || {
+        let list = fs::read_to_string(&path);
+        list.map_err(|_| skip("this file system does not list direct writes in debugfs"))
+    };
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mut lines = mounts.lines().map(|line| line.split(' ').skip(1));
+    let is_strict = lines.any(|mut words| {
+        let at = words.next().is_some_and(|at| stage.dir.starts_with(at));
+        at && words.any(|options| options.contains("coherency=strict"))
+    });
+    if !is_strict {
+        return Err(skip(
+            "with this policy nobody keeps account of direct writes",
+        ));
+    }
+    judge.require(list()?.is_empty(), Verdict::FalseError, || {
+        "listed before there was anything".to_owned()
+    });
+    let ino = file.file().metadata()?.ino();
+    let writing = format!("ino={ino} write pos={PAGE} len={} in-flight\n", 2 * PAGE);
+    let is_waiting = |list: &str| {
+        let mut lines = list.lines();
+        lines
+            .any(|line| line.starts_with(&format!("ino={ino} fill ")) && line.ends_with(" waiting"))
+    };
+    let (prime, bytes) = (
+        file.bytes(redirty::PRIME, PAGE_LEN, 1),
+        file.bytes(PAGE, 2 * PAGE_LEN, 2),
+    );
+    let direct = file.open_direct()?;
+    let what = "the direct write was over before a reader had to wait for it";
+    let (collision, ()) = window::insist(what, || {
+        file.fill(1)?;
+        file.chill()?;
+        let reader = || file.read(2 * PAGE, PAGE_LEN);
+        let collision = thread::scope(|scope| {
+            let prime = (redirty::PRIME, &*prime);
+            window::during_direct_write(&file, &direct, prime, (PAGE, &bytes), || {
+                let alone = list()?;
+                scope.spawn(reader);
+                let mut both = list()?;
+                while both.contains(&writing) && !is_waiting(&both) {
+                    both = list()?;
+                }
+                anyhow::Ok((alone, both))
+            })
+        });
+        Ok((collision?, ()))
+    })?;
+    let (alone, both) = collision.meanwhile?;
+    judge.wrote("the direct write", &collision.slow, 2 * PAGE_LEN);
+    judge.require(alone == writing, Verdict::FalseError, || {
+        format!("alone it is listed as {alone:?}")
+    });
+    judge.require(is_waiting(&both), Verdict::FalseError, || {
+        format!("no reader waits in {both:?}")
+    });
+    let after = list()?;
+    judge.require(after.is_empty(), Verdict::FalseError, || {
+        format!("still listed: {after:?}")
+    });
     Ok(judge.outcome())
 }
 

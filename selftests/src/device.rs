@@ -7,7 +7,9 @@ use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -19,7 +21,7 @@ use crate::aligned::Aligned;
 use crate::sys;
 use crate::verdict::skip;
 
-/// The block device of a file system, as found through `st_dev`.
+/// The block device of a file system, as found through `st_dev`, or through what is mounted.
 #[derive(Debug)]
 pub struct Device {
     node: PathBuf,
@@ -47,8 +49,17 @@ impl Device {
             .metadata()
             .context("reading the file's device number")?
             .dev();
+        let sysfs = |dev| {
+            let (major, minor) = (libc::major(dev), libc::minor(dev));
+            PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
+        };
+        // A file system that can span devices has a number of its own.
+        let dev = match sysfs(dev).exists() {
+            true => dev,
+            false => mounted_device(file).unwrap_or(dev),
+        };
         let (major, minor) = (libc::major(dev), libc::minor(dev));
-        let sysfs = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+        let sysfs = sysfs(dev);
         let uevent = fs::read_to_string(sysfs.join("uevent"))
             .with_context(|| format!("{major}:{minor} is no block device that sysfs knows"))?;
         let name = uevent
@@ -179,5 +190,39 @@ impl Device {
     /// The sysfs directory of the device, or of the disk that a partition is on.
     pub fn sysfs(&self) -> &PathBuf {
         &self.sysfs
+    }
+}
+
+/// The number of the block device that the file system of `file` was mounted from, if it is one.
+fn mounted_device(file: &File) -> Option<u64> {
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let id = about
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:"))?
+        .trim();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let source = mounts.lines().find_map(|line| source_of_mount(line, id))?;
+    let node = fs::metadata(source).ok()?;
+    node.file_type().is_block_device().then(|| node.rdev())
+}
+
+/// The source in a line of `mountinfo`, if it is that of the mount `id`.
+fn source_of_mount<'a>(line: &'a str, id: &str) -> Option<&'a str> {
+    let (mount, file_system) = line.split_once(" - ")?;
+    if mount.split(' ').next() != Some(id) {
+        return None;
+    }
+    file_system.split(' ').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source_of_mount;
+
+    #[test]
+    fn the_source_of_a_mount_stands_after_its_type() {
+        let line = "36 24 0:33 / /mnt/a rw,relatime shared:1 - btrfs /dev/vdb rw,subvol=/";
+        assert_eq!(source_of_mount(line, "36"), Some("/dev/vdb"));
+        assert_eq!(source_of_mount(line, "24"), None);
     }
 }

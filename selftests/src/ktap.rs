@@ -16,6 +16,7 @@ use crate::verdict::Verdict;
 pub struct Ktap<W: Write> {
     out: W,
     number: usize,
+    heard: Vec<String>,
 }
 
 /// The diagnostic line before each result.
@@ -25,6 +26,9 @@ struct Diagnostic<'a> {
     verdict: Verdict,
     detail: &'a str,
     ms: u64,
+    /// What the kernel said meanwhile.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    log: &'a [String],
 }
 
 impl<W: Write> Ktap<W> {
@@ -33,7 +37,16 @@ impl<W: Write> Ktap<W> {
         writeln!(out, "KTAP version 1")?;
         writeln!(out, "1..{planned}")?;
         out.flush()?;
-        Ok(Self { out, number: 0 })
+        Ok(Self {
+            out,
+            number: 0,
+            heard: Vec::new(),
+        })
+    }
+
+    /// Keeps what the kernel said for the next result.
+    pub fn heard(&mut self, messages: Vec<String>) {
+        self.heard = messages;
     }
 
     /// Writes a line that is for people.
@@ -58,11 +71,13 @@ impl<W: Write> Ktap<W> {
         ms: u64,
     ) -> io::Result<()> {
         let Outcome { verdict, detail } = outcome;
+        let log = std::mem::take(&mut self.heard);
         let diagnostic = Diagnostic {
             claim: id,
             verdict: *verdict,
             detail,
             ms,
+            log: &log,
         };
         self.number += 1;
         let number = self.number;
@@ -99,6 +114,7 @@ mod tests {
         let mut ktap = Ktap::start(&mut out, 3).unwrap();
         ktap.result(claim, &Outcome::new(Verdict::Kept, "fine"), 5)
             .unwrap();
+        ktap.heard(vec!["collision".to_owned()]);
         ktap.result(claim, &Outcome::new(Verdict::Lost, "a \"b\"\nc"), 6)
             .unwrap();
         ktap.result(claim, &Outcome::new(Verdict::Skip, "no # disk\nhere"), 7)
@@ -114,7 +130,7 @@ mod tests {
         assert_eq!(lines[3], format!("ok 1 {name}"));
         assert_eq!(
             lines[4],
-            r#"# {"claim":"T01","verdict":"lost","detail":"a \"b\"\nc","ms":6}"#
+            r#"# {"claim":"T01","verdict":"lost","detail":"a \"b\"\nc","ms":6,"log":["collision"]}"#
         );
         assert_eq!(lines[5], format!("not ok 2 {name}"));
         assert_eq!(lines[7], format!("ok 3 {name} # SKIP no  disk here"));

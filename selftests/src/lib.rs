@@ -9,14 +9,14 @@
 //! | module | role |
 //! |---|---|
 //! | [`claims`] | the claims, one file per subject |
-//! | [`registry`], [`verdict`] | what a claim is, what it can find |
+//! | [`registry`], [`verdict`], [`timeline`] | what a claim is, what it can find, what happens in it |
 //! | [`pattern`], [`judge`] | sectors that say who wrote them, and the checker |
 //! | [`file`], [`mapping`], [`aligned`] | the three ways to the same bytes |
 //! | [`device`], [`pages`], [`kernel_log`] | truth on disk, state of the cache, what the kernel says |
 //! | [`window`] | races made on purpose |
 //! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
 //! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
-//! | [`runner`], [`ktap`], [`prepare`], [`digest`] | the command line's verbs |
+//! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
 
@@ -30,6 +30,7 @@ pub mod file;
 pub mod freeze;
 pub mod full_disk;
 pub mod generator;
+pub mod hazard;
 pub mod judge;
 mod judge_file;
 pub mod kernel_log;
@@ -43,6 +44,7 @@ pub mod registry;
 pub mod runner;
 pub mod storm;
 pub mod sys;
+pub mod timeline;
 pub mod transfer;
 pub mod verdict;
 pub mod window;

@@ -58,6 +58,10 @@ enum Verb {
         /// Seconds a claim may take before it counts as hung.
         #[arg(long, default_value_t = 120, value_name = "SECONDS")]
         timeout: u64,
+        /// Leaves out what others on this machine would notice: I/O errors on demand, writes to the
+        /// device, a file system that is frozen or full.
+        #[arg(long)]
+        careful: bool,
         #[command(flatten)]
         chosen: Chosen,
     },
@@ -158,11 +162,12 @@ fn obey(verb: Verb) -> Result<u8> {
         Verb::Run {
             dir,
             timeout,
+            careful,
             chosen,
         } => {
             anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
             let timeout = Duration::from_secs(timeout);
-            return Ok(runner::run(&dir, &chosen.claims(), timeout)?.exit_status());
+            return Ok(runner::run(&dir, &chosen.claims(), timeout, careful)?.exit_status());
         }
         Verb::Generate { settings } => {
             let result = generator::run(&settings);

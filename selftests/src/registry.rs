@@ -8,6 +8,8 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::file::ClaimFile;
+use crate::timeline;
+use crate::timeline::Act;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 
@@ -173,6 +175,7 @@ pub struct Listed {
     summary: &'static str,
     needs: Needs,
     expect: Expect,
+    timeline: &'static [Act],
 }
 
 impl From<&Claim> for Listed {
@@ -184,6 +187,7 @@ impl From<&Claim> for Listed {
             summary: claim.summary,
             needs: claim.needs,
             expect: claim.expect,
+            timeline: timeline::of(claim.id),
         }
     }
 }

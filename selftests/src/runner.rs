@@ -23,6 +23,8 @@ use anyhow::Result;
 
 use crate::faults;
 use crate::freeze;
+use crate::hazard;
+use crate::kernel_log::KernelLog;
 use crate::ktap::Ktap;
 use crate::registry::Claim;
 use crate::registry::Stage;
@@ -74,14 +76,40 @@ impl Tally {
     }
 }
 
-/// Runs `claims` on `dir` and writes KTAP to standard output.
-pub fn run(dir: &Path, claims: &[&'static Claim], timeout: Duration) -> Result<Tally> {
+/// How many messages of the kernel are kept for one claim.
+const MESSAGES: usize = 20;
+
+/// Runs `claims` on `dir` and writes KTAP to standard output. A `careful` run leaves out, as a skip
+/// with the reason, what others on the machine would notice.
+pub fn run(
+    dir: &Path,
+    claims: &[&'static Claim],
+    timeout: Duration,
+    careful: bool,
+) -> Result<Tally> {
     let mut ktap = Ktap::start(std::io::stdout().lock(), claims.len())?;
     let mut tally = Tally::default();
+    // Not everybody may read it.
+    let log = KernelLog::open().ok();
     for claim in claims {
         let started = Instant::now();
-        let (outcome, noise) = run_one(dir, claim, timeout)?;
+        if let Some(log) = &log {
+            log.skip_to_end()?;
+        }
+        let (outcome, noise) = match hazard::of(claim).filter(|_| careful) {
+            Some(hazard) => (
+                Outcome::new(
+                    Verdict::Skip,
+                    format!("left out of a careful run: {hazard}"),
+                ),
+                String::new(),
+            ),
+            None => run_one(dir, claim, timeout)?,
+        };
         ktap.comment(&noise)?;
+        if let Some(log) = &log {
+            ktap.heard(log.messages(MESSAGES)?);
+        }
         ktap.result(claim, &outcome, started.elapsed().as_millis() as u64)?;
         tally.count(outcome.verdict);
     }

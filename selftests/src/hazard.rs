@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a claim may do to others on a machine that is in use.
+
+use crate::registry::Claim;
+
+/// Claims whose needs do not tell.
+const HAZARDS: [(&str, &str); 6] = [
+    ("T45", "freezes the file system"),
+    ("T17", "fills the file system"),
+    ("T26", "fills the file system"),
+    ("F01", "fills the file system"),
+    ("F02", "uses up the inodes of the file system"),
+    ("F03", "fills the file system"),
+];
+
+/// Why the claim should not be tried where somebody else works, if so.
+pub fn of(claim: &Claim) -> Option<&'static str> {
+    if claim.needs.faults {
+        return Some("makes I/O of the device fail");
+    }
+    if claim.needs.device {
+        return Some("writes the device under a mounted file system");
+    }
+    let found = HAZARDS.iter().find(|(id, _)| *id == claim.id);
+    found.map(|(_, hazard)| *hazard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry;
+
+    #[test]
+    fn hazards_are_of_claims() {
+        for (id, _) in HAZARDS {
+            let claim = registry::find(id).expect(id);
+            assert!(of(claim).is_some());
+        }
+    }
+
+    #[test]
+    fn what_breaks_disks_is_a_hazard_and_a_read_is_not() {
+        let hazard = |id| of(registry::find(id).expect(id));
+        assert!(hazard("T24").is_some());
+        assert!(hazard("Sf").is_some());
+        assert_eq!(hazard("T01"), None);
+    }
+}

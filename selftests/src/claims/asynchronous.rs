@@ -15,7 +15,6 @@ use super::redirty;
 use super::redirty::BLOCK;
 use super::redirty::PRIME;
 use crate::aligned::Aligned;
-use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::mapping::Share;
 use crate::pattern::SECTOR;
@@ -31,7 +30,6 @@ use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::window;
-use crate::window::Collision;
 use crate::window::Flight;
 
 const SLOW: Needs = Needs {
@@ -148,54 +146,24 @@ pub(super) fn by_each_kind(
     Ok(judge.outcome())
 }
 
-/// Writes version 2 to the first page by `kind`, and does `meanwhile` before it is complete.
-fn collide<T>(
-    file: &ClaimFile,
-    kind: Kind,
-    meanwhile: impl Fn() -> Result<T>,
-) -> Result<Collision<T>> {
-    let direct = file.open_direct()?;
-    let (collision, ()) =
-        window::insist("the direct write was over before the rest began", || {
-            file.fill(1)?;
-            sys::sync_fs(file.file())?;
-            let write = |at, number| {
-                let bytes = file.bytes(at, PAGE_LEN, number);
-                kind.write(&direct, &bytes, at)
-            };
-            let collision = window::collide(
-                file.device()?,
-                Flight::Write,
-                || write(PRIME, 1).map(drop),
-                || write(0, 2),
-                &meanwhile,
-            )?;
-            Ok((collision, ()))
-        })?;
-    Ok(Collision {
-        slow: collision.slow,
-        meanwhile: collision.meanwhile?,
-        open: collision.open,
-        overtook: collision.overtook,
-    })
-}
-
 fn store_during_asynchronous_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let direct = file.open_direct()?;
     by_each_kind(|kind, judge| {
         let write = |bytes: &[u8], at| kind.write(&direct, bytes, at);
-        redirty::judge_store(&file, judge, write)
+        redirty::judge_store(&file, judge, write, redirty::store_block(&file))
     })
 }
 
 fn read_during_asynchronous_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     by_each_kind(|kind, judge| {
-        let collision = collide(&file, kind, || file.read(0, PAGE_LEN))?;
+        let write = |bytes: &[u8], at| kind.write(&direct, bytes, at);
+        let (collision, _) = redirty::during(&file, PAGE_LEN, write, |_| file.read(0, PAGE_LEN))?;
         judge.wrote("the direct write", &collision.slow, PAGE_LEN);
         redirty::describe(judge, &collision);
-        let bytes = &collision.meanwhile;
+        let bytes = &collision.meanwhile?;
         file.judge_bytes(judge, "early read", 0, bytes, Verdict::Torn, |_| vec![1, 2]);
         file.judge_everywhere(judge, None, 0, PAGE_LEN, |_| vec![2])
     })
@@ -276,10 +244,15 @@ fn loads_never_go_back_during_asynchronous_direct_write(stage: &Stage<'_>) -> Re
 
 fn buffered_write_during_asynchronous_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     by_each_kind(|kind, judge| {
-        let collision = collide(&file, kind, || file.write(SECTOR as u64, SECTOR, 3))?;
+        let write = |bytes: &[u8], at| kind.write(&direct, bytes, at);
+        let (collision, _) = redirty::during(&file, PAGE_LEN, write, |_| {
+            file.write(SECTOR as u64, SECTOR, 3)
+        })?;
         judge.wrote("the direct write", &collision.slow, PAGE_LEN);
         redirty::describe(judge, &collision);
+        collision.meanwhile?;
         let wanted = |sector| match sector {
             1 => vec![3, 2],
             _ => vec![2],

@@ -177,7 +177,8 @@ fn store_during_synced_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     for kind in WriteCache::KINDS {
         cache.set(kind)?;
         judge.fact(kind);
-        redirty::judge_store(&file, &mut judge, redirty::pwrite(&direct))?;
+        let store = redirty::store_block(&file);
+        redirty::judge_store(&file, &mut judge, redirty::pwrite(&direct), store)?;
     }
     Ok(judge.outcome())
 }

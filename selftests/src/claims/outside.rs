@@ -4,7 +4,6 @@
 //! behind, or let advice bring old bytes back. And where it can be seen.
 
 use std::fs;
-use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
@@ -13,8 +12,6 @@ use anyhow::Result;
 
 use super::PAGE;
 use super::redirty;
-use crate::aligned::Aligned;
-use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::mapping::Mapping;
 use crate::mapping::Share;
@@ -29,8 +26,6 @@ use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
 use crate::window;
-use crate::window::Collision;
-use crate::window::Flight;
 
 const SLOW: Needs = Needs {
     disk: Disk::SlowWrites,
@@ -123,34 +118,11 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 const PAGE_LEN: usize = PAGE as usize;
 
-/// Writes version 2 to the first `len` bytes directly, and does `meanwhile` while it is in flight.
-fn collide<T>(
-    file: &ClaimFile,
-    len: usize,
-    meanwhile: impl Fn() -> Result<T>,
-) -> Result<Collision<Result<T>>> {
-    let direct = file.open_direct()?;
-    let write = |bytes: Vec<u8>, at| direct.write_at(&Aligned::from(&bytes), at);
-    let what = "the direct write was over before the rest began";
-    let (collision, ()) = window::insist(what, || {
-        file.fill(1)?;
-        sys::sync_fs(file.file())?;
-        let collision = window::collide(
-            file.device()?,
-            Flight::Write,
-            || write(file.bytes(redirty::PRIME, len, 1), redirty::PRIME).map(drop),
-            || write(file.bytes(0, len, 2), 0),
-            &meanwhile,
-        )?;
-        Ok((collision, ()))
-    })?;
-    Ok(collision)
-}
-
 fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    let elsewhere = || {
+    let elsewhere = |_: &Mapping| {
         let exact = file.map(Share::Shared)?;
         exact.load(PAGE_LEN, PAGE_LEN);
         exact.store(PAGE_LEN, &file.bytes(PAGE, PAGE_LEN, 3));
@@ -158,10 +130,12 @@ fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outco
         around.load(PAGE_LEN, PAGE_LEN);
         file.read(2 * PAGE, PAGE_LEN).map(drop)
     };
-    let mut collision = collide(&file, PAGE_LEN, elsewhere)?;
+    let write = || redirty::during(&file, PAGE_LEN, redirty::pwrite(&direct), elsewhere);
+    let (mut collision, mut mapping) = write()?;
     if !collision.overtook {
         // Maybe it was only slow: a busy machine is.
-        collision = collide(&file, PAGE_LEN, elsewhere)?;
+        drop(mapping);
+        (collision, mapping) = write()?;
     }
     collision.meanwhile?;
     judge.require(collision.overtook, Verdict::FalseError, || {
@@ -173,7 +147,6 @@ fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outco
         8..16 => vec![3],
         _ => vec![1],
     };
-    let mapping = file.map(Share::SharedReadOnly)?;
     file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), wanted)?;
     Ok(judge.outcome())
 }
@@ -257,8 +230,10 @@ fn advice_during_direct_write_brings_nothing_back(stage: &Stage<'_>) -> Result<O
         libc::MADV_DONTNEED,
     ];
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    let collision = collide(&file, PAGE_LEN, || {
+    let write = redirty::pwrite(&direct);
+    let (collision, mapping) = redirty::during(&file, PAGE_LEN, write, |_| -> Result<()> {
         sys::read_ahead(file.file(), 0, PAGE)?;
         let mapping = Mapping::with_readahead(file.file(), PAGE_LEN, Share::Shared)?;
         for advice in ADVICE {
@@ -274,7 +249,6 @@ fn advice_during_direct_write_brings_nothing_back(stage: &Stage<'_>) -> Result<O
         0..8 => vec![2],
         _ => vec![1],
     };
-    let mapping = file.map(Share::SharedReadOnly)?;
     file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
     Ok(judge.outcome())
 }
@@ -282,8 +256,10 @@ fn advice_during_direct_write_brings_nothing_back(stage: &Stage<'_>) -> Result<O
 fn store_of_who_unmaps_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     const BLOCK: usize = redirty::BLOCK;
     let file = stage.file()?;
+    let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    let collision = collide(&file, BLOCK, || {
+    let write = redirty::pwrite(&direct);
+    let (collision, mapping) = redirty::during(&file, BLOCK, write, |_| -> Result<()> {
         let mapping = file.map(Share::Shared)?;
         mapping.load(0, PAGE_LEN);
         let last = 3 * BLOCK;
@@ -299,7 +275,6 @@ fn store_of_who_unmaps_during_direct_write(stage: &Stage<'_>) -> Result<Outcome>
         6..8 => vec![3],
         _ => vec![1],
     };
-    let mapping = file.map(Share::SharedReadOnly)?;
     file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
     Ok(judge.outcome())
 }

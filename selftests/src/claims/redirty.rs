@@ -87,15 +87,15 @@ const PAGE_LEN: usize = PAGE as usize;
 /// Where the write goes that takes the first, free, place in the queue of a slow disk.
 pub(super) const PRIME: u64 = 3 * PAGE;
 
-/// Writes version 2 to the first `len` bytes by way of `write`, which gets bytes and their place,
-/// and stores version 3 to the bytes from `store` to the end of the page meanwhile.
-pub(super) fn collide(
+/// Writes version 2 to the first `len` bytes by way of `write`, which gets bytes and their place, and
+/// does `meanwhile` while that is in flight, with a mapping of the file that nobody has touched.
+pub(super) fn during<T>(
     file: &ClaimFile,
     len: usize,
-    store: usize,
     write: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
-) -> Result<(Collision<()>, Mapping)> {
-    window::insist("the direct write was over before the store began", || {
+    meanwhile: impl Fn(&Mapping) -> T,
+) -> Result<(Collision<T>, Mapping)> {
+    window::insist("the direct write was over before the rest began", || {
         file.fill(1)?;
         let mapping = file.map(Share::Shared)?;
         sys::sync_fs(file.file())?;
@@ -104,16 +104,29 @@ pub(super) fn collide(
             Flight::Write,
             || write(&file.bytes(PRIME, len, 1), PRIME).map(drop),
             || write(&file.bytes(0, len, 2), 0),
-            || {
-                mapping.load(0, PAGE_LEN);
-                mapping.store(store, &file.bytes(store as u64, PAGE_LEN - store, 3));
-            },
+            || meanwhile(&mapping),
         )?;
         Ok((collision, mapping))
     })
 }
 
-/// A write for [`collide`]: one call of `pwrite(2)` on `direct`.
+/// As [`during`]: version 3 is stored to the bytes from `store` to the end of the page meanwhile.
+pub(super) fn collide(
+    file: &ClaimFile,
+    len: usize,
+    store: usize,
+    write: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
+) -> Result<(Collision<()>, Mapping)> {
+    during(file, len, write, |mapping| store_from(file, mapping, store))
+}
+
+/// Loads the first page, and stores version 3 to its bytes from `start` on.
+fn store_from(file: &ClaimFile, mapping: &Mapping, start: usize) {
+    mapping.load(0, PAGE_LEN);
+    mapping.store(start, &file.bytes(start as u64, PAGE_LEN - start, 3));
+}
+
+/// A write for [`during`]: one call of `pwrite(2)` on `direct`.
 pub(super) fn pwrite(direct: &File) -> impl Fn(&[u8], u64) -> io::Result<usize> + Sync {
     |bytes, at| direct.write_at(&Aligned::from(bytes), at)
 }
@@ -131,19 +144,31 @@ fn store_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    judge_store(&file, &mut judge, pwrite(&direct))?;
+    let store = store_block(&file);
+    judge_store(&file, &mut judge, pwrite(&direct), store)?;
     Ok(judge.outcome())
 }
 
-/// Writes block 0 by way of `write` and stores to block 3 meanwhile: both survive everywhere.
+/// A store for [`judge_store`]: the page is loaded, and block 3 stored to, word by word.
+pub(super) fn store_block(file: &ClaimFile) -> impl Fn(&Mapping) -> io::Result<()> {
+    |mapping| {
+        store_from(file, mapping, 3 * BLOCK);
+        Ok(())
+    }
+}
+
+/// Writes block 0 by way of `write` and meanwhile block 3, in version 3, by way of `store`: both
+/// survive everywhere.
 pub(super) fn judge_store(
     file: &ClaimFile,
     judge: &mut Judge,
     write: impl Fn(&[u8], u64) -> io::Result<usize> + Sync,
+    store: impl Fn(&Mapping) -> io::Result<()>,
 ) -> Result<()> {
-    let (collision, mapping) = collide(file, BLOCK, 3 * BLOCK, write)?;
+    let (collision, mapping) = during(file, BLOCK, write, store)?;
     let told = !judge.wrote("the direct write", &collision.slow, BLOCK);
     describe(judge, &collision);
+    collision.meanwhile?;
     // Who was told that the write failed may find either version in its range.
     let wanted = |sector| match sector {
         0..2 if told => vec![1, 2],

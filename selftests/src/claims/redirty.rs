@@ -78,6 +78,31 @@ pub(super) const CLAIMS: &[Claim] = &[
         }],
         run: direct_writer_is_told_if_its_page_is_redirtied,
     },
+    Claim {
+        id: "T21b",
+        name: "store_written_back_during_direct_write",
+        rule: "C1 row 1, C2.2, C2.4",
+        summary: "As T21, and the stored page is also sent to the disk before the direct write is over: \
+                  whoever looks at it afterwards finds it clean. Both survive, or somebody is told: \
+                  the writer, or who syncs. Bytes that are gone without a word break it.",
+        needs: Needs {
+            block_size: Some(1024),
+            disk: Disk::SlowWrites,
+            ..Needs::NOTHING
+        },
+        // The page is clean by the time that either looks, so it is dropped and nothing is odd.
+        expect: Expect {
+            none: &[Verdict::Lost],
+            seed: &[Verdict::Lost],
+            mainline: &[Verdict::Lost],
+            ..Expect::KEPT
+        },
+        files: &[FileSpec {
+            name: "t21b.dat",
+            size: 4 * PAGE,
+        }],
+        run: store_written_back_during_direct_write,
+    },
 ];
 
 /// A block of the small kind, in bytes.
@@ -200,5 +225,37 @@ fn direct_writer_is_told_if_its_page_is_redirtied(stage: &Stage<'_>) -> Result<O
         _ => vec![2],
     };
     file.judge_everywhere(&mut judge, Some(&mapping), 0, PAGE_LEN, wanted)?;
+    Ok(judge.outcome())
+}
+
+fn store_written_back_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let direct = file.open_direct()?;
+    let mut judge = Judge::new();
+    let (collision, mapping) = during(&file, BLOCK, pwrite(&direct), |mapping| {
+        store_from(&file, mapping, 3 * BLOCK);
+        // It joins the queue of the disk behind the direct write, and is clean from now on.
+        sys::start_writeback(file.file(), 0, PAGE)
+    })?;
+    describe(&mut judge, &collision);
+    collision.meanwhile?;
+    let synced = file.file().sync_all();
+    let told = collision.slow.is_err() || synced.is_err();
+    judge.fact(format!(
+        "the direct write returned {:?}, fsync {synced:?}",
+        collision.slow
+    ));
+    let wanted = |sector| match sector {
+        0..2 => vec![2],
+        6..8 => vec![3],
+        _ => vec![1],
+    };
+    let mut found = Judge::new();
+    file.judge_everywhere(&mut found, Some(&mapping), 0, PAGE_LEN, wanted)?;
+    if told && !found.is_clean() {
+        judge.find(Verdict::Error, "bytes are lost, and somebody was told");
+    } else {
+        judge.absorb(found);
+    }
     Ok(judge.outcome())
 }

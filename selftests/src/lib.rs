@@ -16,6 +16,7 @@
 //! | [`window`] | races made on purpose |
 //! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
 //! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
+//! | [`mount`] | a file system that is mounted again |
 //! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
@@ -36,6 +37,7 @@ mod judge_file;
 pub mod kernel_log;
 pub mod ktap;
 pub mod mapping;
+pub mod mount;
 pub mod pages;
 pub mod pattern;
 pub mod prepare;

@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use super::content::Content;
 use super::content::pattern;
 use super::free;
-use super::mount::Mount;
+use crate::mount::Mount;
 
 /// The directory in which everything happens.
 const WORK: &str = "work";

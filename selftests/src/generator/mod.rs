@@ -10,7 +10,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`step`], [`choose`] | what can be done, and what is done next |
-//! | [`side`], [`data`], [`mount`] | doing it |
+//! | [`side`], [`data`] | doing it |
 //! | [`model`], [`content`] | what the tree must be then |
 //! | [`observe`] | looking whether it is |
 //! | [`exhaust`] | not random: blocks, inodes and names are used up |
@@ -20,7 +20,6 @@ pub mod content;
 pub mod data;
 pub mod exhaust;
 pub mod model;
-pub mod mount;
 pub mod observe;
 pub mod side;
 pub mod step;

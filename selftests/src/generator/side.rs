@@ -20,7 +20,6 @@ use rustix::io::Errno;
 use super::content::pattern;
 use super::data;
 use super::model::SLOTS;
-use super::mount::Mount;
 use super::step::Mode;
 use super::step::Reader;
 use super::step::Slot;
@@ -28,6 +27,7 @@ use super::step::Step;
 use super::step::Syncer;
 use super::step::Target;
 use super::step::Writer;
+use crate::mount::Mount;
 
 /// The directory of the tree below that of the side, which may be a mount point.
 const TREE: &str = "tree";

@@ -3,6 +3,7 @@
 //! Unmounts a file system and mounts it again as it was.
 
 use std::ffi::CString;
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -16,8 +17,23 @@ pub struct Mount {
     dir: PathBuf,
     source: PathBuf,
     kind: String,
+    flags: MountFlags,
     options: CString,
 }
+
+/// Options that are not the file system's own.
+const FLAGS: [(&str, MountFlags); 10] = [
+    ("rw", MountFlags::empty()),
+    ("relatime", MountFlags::empty()),
+    ("ro", MountFlags::RDONLY),
+    ("nosuid", MountFlags::NOSUID),
+    ("nodev", MountFlags::NODEV),
+    ("noexec", MountFlags::NOEXEC),
+    ("noatime", MountFlags::NOATIME),
+    ("nodiratime", MountFlags::NODIRATIME),
+    ("sync", MountFlags::SYNCHRONOUS),
+    ("dirsync", MountFlags::DIRSYNC),
+];
 
 impl Mount {
     /// Looks at what is mounted on `dir`; `EINVAL` if nothing is, as `umount(2)` says it.
@@ -27,33 +43,37 @@ impl Mount {
         last.ok_or(Errno::INVAL)
     }
 
-    /// Reads a line of `/proc/self/mounts`. What it says of `ro`, `rw` and the like is no option
-    /// of the file system.
+    /// Reads a line of `/proc/self/mounts`.
     fn read(line: &str, dir: &Path) -> Option<Self> {
         let mut words = line.split(' ');
         let (source, at, kind, options) =
             (words.next()?, words.next()?, words.next()?, words.next()?);
-        let general = ["rw", "relatime"];
-        let options = options
-            .split(',')
-            .filter(|option| !general.contains(option));
-        let options = options.collect::<Vec<_>>().join(",");
+        let (mut flags, mut own) = (MountFlags::empty(), Vec::new());
+        for option in options.split(',') {
+            match FLAGS.iter().find(|(name, _)| *name == option) {
+                Some((_, flag)) => flags |= *flag,
+                None => own.push(option),
+            }
+        }
         (Path::new(at) == dir).then(|| Self {
             dir: dir.to_owned(),
             source: source.into(),
             kind: kind.to_owned(),
-            options: CString::new(options).unwrap_or_default(),
+            flags,
+            options: CString::new(own.join(",")).unwrap_or_default(),
         })
     }
 
     /// Unmounts and mounts. What could not be unmounted stays mounted.
     pub fn again(&self) -> Result<(), Errno> {
+        // A loop device that nobody has open goes when it is unmounted.
+        let _held = File::open(&self.source);
         rustix::mount::unmount(&self.dir, UnmountFlags::empty())?;
         rustix::mount::mount(
             &self.source,
             &self.dir,
             &*self.kind,
-            MountFlags::empty(),
+            self.flags,
             Some(self.options.as_c_str()),
         )
     }
@@ -65,13 +85,14 @@ mod tests {
 
     #[test]
     fn the_options_of_the_file_system_are_kept() {
-        let line = "/dev/vda /mnt/a cohfs rw,relatime,coherency=seed 0 0";
+        let line = "/dev/vda /mnt/a cohfs rw,nodev,relatime,coherency=seed 0 0";
         let mount = Mount::read(line, Path::new("/mnt/a")).unwrap();
         assert_eq!(mount.source, Path::new("/dev/vda"));
         assert_eq!(
             (&*mount.kind, &*mount.options),
             ("cohfs", c"coherency=seed")
         );
+        assert_eq!(mount.flags, MountFlags::NODEV);
         assert!(Mount::read(line, Path::new("/mnt")).is_none());
     }
 }

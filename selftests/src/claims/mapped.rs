@@ -3,6 +3,7 @@
 //! Direct writes against pages that somebody has mapped.
 
 use std::fs;
+use std::fs::File;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,9 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::PAGE;
+use crate::file::ClaimFile;
 use crate::judge::Judge;
+use crate::mapping::Mapping;
 use crate::mapping::Share;
 use crate::pages::PageMap;
 use crate::pattern::SECTOR;
@@ -22,6 +25,7 @@ use crate::registry::Needs;
 use crate::registry::Stage;
 use crate::sys;
 use crate::sys::Child;
+use crate::sys::Usage;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
@@ -101,6 +105,29 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
 ];
 
+/// Writes page 1 of four directly.
+fn write_page_one(file: &ClaimFile, direct: &File, judge: &mut Judge, version: u16) {
+    let written = file.write_direct(direct, PAGE, PAGE as usize, version);
+    judge.wrote("the direct write", &written, PAGE as usize);
+}
+
+/// Judges that page 1, wherever one looks, is of version 2, and the others are as they were.
+fn judge_page_one(file: &ClaimFile, judge: &mut Judge, mapping: &Mapping) -> Result<()> {
+    let wanted = |sector| vec![if (8..16).contains(&sector) { 2 } else { 1 }];
+    file.judge_everywhere(judge, Some(mapping), 0, mapping.len(), wanted)
+}
+
+/// Loads from page 1, and counts the faults that this takes.
+fn load_page_one(mapping: &Mapping) -> Usage {
+    let before = sys::thread_faults();
+    mapping.load_word(PAGE as usize / 8);
+    let after = sys::thread_faults();
+    Usage {
+        major: after.major - before.major,
+        minor: after.minor - before.minor,
+    }
+}
+
 fn direct_write_is_seen_through_existing_mapping(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let direct = file.open_direct()?;
@@ -108,16 +135,9 @@ fn direct_write_is_seen_through_existing_mapping(stage: &Stage<'_>) -> Result<Ou
     file.fill(1)?;
     let mapping = file.map(Share::SharedReadOnly)?;
     file.judge_load(&mut judge, &mapping, 0, mapping.len(), |_| vec![1]);
-    let written = file.write_direct(&direct, PAGE, PAGE as usize, 2);
-    judge.wrote("the direct write", &written, PAGE as usize);
-    let new = |sector| page_one(sector, 2);
-    file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), new)?;
+    write_page_one(&file, &direct, &mut judge, 2);
+    judge_page_one(&file, &mut judge, &mapping)?;
     Ok(judge.outcome())
-}
-
-/// The claims here write page 1 of four.
-fn page_one(sector: u64, new: u16) -> Vec<u16> {
-    vec![if (8..16).contains(&sector) { new } else { 1 }]
 }
 
 fn mapped_page_is_unmapped_and_next_access_is_a_major_fault(stage: &Stage<'_>) -> Result<Outcome> {
@@ -132,21 +152,15 @@ fn mapped_page_is_unmapped_and_next_access_is_a_major_fault(stage: &Stage<'_>) -
         map.present(&mapping, 1)?,
         "a page that was just touched is not mapped"
     );
-    let written = file.write_direct(&direct, PAGE, PAGE as usize, 2);
-    judge.wrote("the direct write", &written, PAGE as usize);
+    write_page_one(&file, &direct, &mut judge, 2);
     let (present, cached) = (map.present(&mapping, 1)?, mapping.resident()?[1]);
-    let before = sys::thread_faults();
-    mapping.load_word(PAGE as usize / 8);
-    let after = sys::thread_faults();
+    let Usage { major, minor } = load_page_one(&mapping);
     judge.fact(format!(
-        "after the write the page was {} and {}; the next access took {} major and {} minor faults",
+        "after the write the page was {} and {}; the next access took {major} major and {minor} minor faults",
         if present { "still mapped" } else { "unmapped" },
         if cached { "still cached" } else { "not cached" },
-        after.major - before.major,
-        after.minor - before.minor
     ));
-    let new = |sector| page_one(sector, 2);
-    file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), new)?;
+    judge_page_one(&file, &mut judge, &mapping)?;
     Ok(judge.outcome())
 }
 
@@ -174,15 +188,13 @@ fn direct_write_is_seen_by_every_process_that_maps(stage: &Stage<'_>) -> Result<
     let name = "private load in another process";
     file.judge_bytes(&mut judge, name, PAGE, &seen, Verdict::Stale, |_| vec![1]);
     file.judge_load(&mut judge, &shared, 0, shared.len(), |_| vec![1]);
-    let written = file.write_direct(&direct, PAGE, PAGE as usize, 2);
-    judge.wrote("the direct write", &written, PAGE as usize);
+    write_page_one(&file, &direct, &mut judge, 2);
     ours.write_all(&[0])?;
     ours.read_exact(&mut seen)
         .context("hearing from the other process")?;
     file.judge_bytes(&mut judge, name, PAGE, &seen, Verdict::Stale, |_| vec![2]);
     other.wait().context("waiting for the other process")?;
-    let new = |sector| page_one(sector, 2);
-    file.judge_everywhere(&mut judge, Some(&shared), 0, shared.len(), new)?;
+    judge_page_one(&file, &mut judge, &shared)?;
     Ok(judge.outcome())
 }
 
@@ -195,8 +207,7 @@ fn private_copy_survives_direct_writes(stage: &Stage<'_>) -> Result<Outcome> {
     private.touch();
     private.store(PAGE as usize, &file.bytes(PAGE, SECTOR, 2));
     for version in [3, 4] {
-        let written = file.write_direct(&direct, PAGE, PAGE as usize, version);
-        judge.wrote("the direct write", &written, PAGE as usize);
+        write_page_one(&file, &direct, &mut judge, version);
         let copy = private.load(PAGE as usize, PAGE as usize);
         file.judge_bytes(
             &mut judge,
@@ -221,21 +232,17 @@ fn direct_write_is_seen_through_locked_mapping(stage: &Stage<'_>) -> Result<Outc
         .lock()
         .map_err(|error| skip(format!("mlock: {error}")))?;
     let before = locked_memory()?;
-    let written = file.write_direct(&direct, PAGE, PAGE as usize, 2);
-    judge.wrote("the direct write", &written, PAGE as usize);
+    write_page_one(&file, &direct, &mut judge, 2);
     let (after, present) = (locked_memory()?, map.present(&mapping, 1)?);
     judge.require(before == after, Verdict::FalseError, || {
         format!("locked memory went from {before} to {after}")
     });
-    let faults = sys::thread_faults().major;
-    mapping.load_word(PAGE as usize / 8);
-    let faults = sys::thread_faults().major - faults;
+    let faults = load_page_one(&mapping).major;
     let state = if present { "mapped" } else { "unmapped" };
     judge.fact(format!(
         "page {state} after the write; {faults} major faults to load it"
     ));
-    let new = |sector| page_one(sector, 2);
-    file.judge_everywhere(&mut judge, Some(&mapping), 0, mapping.len(), new)?;
+    judge_page_one(&file, &mut judge, &mapping)?;
     Ok(judge.outcome())
 }
 

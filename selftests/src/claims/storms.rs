@@ -238,10 +238,13 @@ fn no_store_is_lost_while_pages_are_invalidated(stage: &Stage<'_>) -> Result<Out
             }
         }
     }
-    judge.fact(format!(
-        "{stores} stores, {} folios removed, {} busy",
-        sum.removed, sum.busy
-    ));
+    judge.fact(format!("{stores} stores"));
+    conclude(judge, sum)
+}
+
+/// The outcome of a storm in which the walks came to `sum`; a skip if they removed nothing.
+fn conclude(mut judge: Judge, sum: Invalidate) -> Result<Outcome> {
+    judge.fact(format!("{} folios removed, {} busy", sum.removed, sum.busy));
     if sum.removed == 0 && judge.is_clean() {
         return Err(skip("no page was ever removed: nothing was tried"));
     }
@@ -282,15 +285,10 @@ fn readers_never_notice_invalidation(stage: &Stage<'_>) -> Result<Outcome> {
             readers.map(|reader| reader.join().expect("the readers do not panic")),
         )
     });
-    let sum = sum?;
-    judge.fact(format!("{} folios removed, {} busy", sum.removed, sum.busy));
     for other in judges {
         judge.absorb(other);
     }
-    if sum.removed == 0 && judge.is_clean() {
-        return Err(skip("no page was ever removed: nothing was tried"));
-    }
-    Ok(judge.outcome())
+    conclude(judge, sum?)
 }
 
 fn clean_page_goes_although_others_are_dirtied(stage: &Stage<'_>) -> Result<Outcome> {

@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 
 /// Whose stores a mapping carries.
@@ -171,6 +172,37 @@ impl Mapping {
         bytes
     }
 
+    /// Writes `bytes` at `offset` as another process would, by `process_vm_writev(2)`.
+    pub fn poke(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        assert!(self.writable && offset + bytes.len() <= self.len);
+        let local = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        let remote = libc::iovec {
+            iov_base: self.address(offset) as *mut libc::c_void,
+            iov_len: bytes.len(),
+        };
+        // SAFETY: The source is `bytes`, and the destination in our own mapping by the assertion.
+        let count = unsafe {
+            libc::process_vm_writev(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+        };
+        match usize::try_from(count) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+            Err(_) => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Writes `bytes` at `offset` as a debugger would: by `/proc/self/mem`, whose `access_remote_vm` is
+    /// that of `PTRACE_POKEDATA`.
+    pub fn poke_by_proc(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        assert!(self.writable && offset + bytes.len() <= self.len);
+        // Opened for writing only: nothing that Rust has references to is touched.
+        let memory = File::options().write(true).open("/proc/self/mem")?;
+        memory.write_all_at(bytes, self.address(offset) as u64)
+    }
+
     /// Locks the mapping into memory.
     pub fn lock(&self) -> io::Result<()> {
         // SAFETY: `mlock` changes no byte.
@@ -282,7 +314,6 @@ impl Drop for Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
 
     #[test]
     fn loads_and_stores_are_those_of_the_file() {
@@ -296,6 +327,19 @@ mod tests {
         assert_eq!(bytes, [7, 7, 9, 9]);
         mapping.touch();
         assert_eq!(mapping.resident().unwrap(), [true, true]);
+    }
+
+    #[test]
+    fn what_is_poked_is_in_the_file() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; 4096], 0).unwrap();
+        let mapping = Mapping::new(&file, 4096, Share::Shared).unwrap();
+        mapping.poke_by_proc(1, &[8; 2]).unwrap();
+        // A sandbox may forbid the other way.
+        if mapping.poke(3, &[9; 2]).is_ok() {
+            assert_eq!(mapping.load(0, 6), [7, 8, 8, 9, 9, 7]);
+        }
+        assert_eq!(mapping.load(0, 3), [7, 8, 8]);
     }
 
     #[test]

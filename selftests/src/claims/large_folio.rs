@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::PAGE;
+use super::redirty;
 use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::mapping::Mapping;
@@ -17,13 +18,17 @@ use crate::pages::PageMap;
 use crate::pages::flag;
 use crate::pattern::SECTOR;
 use crate::registry::Claim;
+use crate::registry::Disk;
 use crate::registry::Expect;
 use crate::registry::FileSpec;
 use crate::registry::Needs;
 use crate::registry::Stage;
+use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
+use crate::window;
+use crate::window::Flight;
 
 /// The claims of this file.
 pub(super) const CLAIMS: &[Claim] = &[
@@ -60,6 +65,30 @@ pub(super) const CLAIMS: &[Claim] = &[
         }],
         run: invalidation_of_part_of_large_folio_loses_nothing,
     },
+    Claim {
+        id: "T64",
+        name: "store_far_away_in_large_folio_during_direct_write",
+        rule: "B4 T64, C1 row 12, C2.2, C2.4",
+        summary: "A page in the middle of a large folio is written directly and slowly; meanwhile the \
+                  pages before it are read, so that readahead makes the folio anew, and its last page \
+                  is stored to. The two have nothing in common but a folio: both survive, and nobody is \
+                  told of an error. Skipped where no large folio comes about.",
+        needs: Needs {
+            disk: Disk::SlowWrites,
+            ..Needs::NOTHING
+        },
+        // Whether the folio that readahead makes has both pages is up to readahead.
+        expect: Expect {
+            seed: &[Verdict::Error],
+            mainline: &[Verdict::Kept, Verdict::Lost],
+            ..Expect::LOST_WITHOUT
+        },
+        files: &[FileSpec {
+            name: "t64.dat",
+            size: PAGES as u64 * PAGE,
+        }],
+        run: store_far_away_in_large_folio_during_direct_write,
+    },
 ];
 
 const PAGES: usize = 128;
@@ -69,10 +98,7 @@ const PAGE_LEN: usize = PAGE as usize;
 fn large_folio(file: &ClaimFile) -> Result<(Mapping, Range<usize>)> {
     let (map, flags) = (PageMap::open()?, PageFlags::open()?);
     let all = file.size() as usize;
-    // Read in steps: readahead makes its folios larger from one step to the next.
-    for start in (0..file.size()).step_by(4 * PAGE_LEN) {
-        file.read(start, 4 * PAGE_LEN)?;
-    }
+    read_in_steps(file, file.size())?;
     let mapping = Mapping::with_readahead(file.file(), all, Share::Shared).context("mapping")?;
     mapping.touch();
     let mut kinds = Vec::with_capacity(PAGES);
@@ -95,6 +121,19 @@ fn large_folio(file: &ClaimFile) -> Result<(Mapping, Range<usize>)> {
         .filter(|folio| folio.len() >= 4);
     let folio = largest.ok_or_else(|| skip("no folio of four pages or more came about"))?;
     Ok((mapping, folio))
+}
+
+/// Reads the file up to byte `end` in steps: readahead makes its folios larger from one to the next.
+fn read_in_steps(file: &ClaimFile, end: u64) -> Result<()> {
+    for start in (0..end).step_by(4 * PAGE_LEN) {
+        file.read(start, (4 * PAGE_LEN).min((end - start) as usize))?;
+    }
+    Ok(())
+}
+
+/// A page in the middle of a folio.
+fn middle(folio: &Range<usize>) -> usize {
+    folio.start + folio.len() / 2
 }
 
 /// Stores version 2 to the first sector of the first and of the last page of the folio.
@@ -173,5 +212,50 @@ fn invalidation_of_part_of_large_folio_loses_nothing(stage: &Stage<'_>) -> Resul
         mapping.len(),
         wanted(&folio, 1),
     )?;
+    Ok(judge.outcome())
+}
+
+fn store_far_away_in_large_folio_during_direct_write(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let direct = file.open_direct()?;
+    let mut judge = Judge::new();
+    let what = "the direct write was over before the store began";
+    let (collision, (mapping, folio)) = window::insist(what, || {
+        file.fill(1)?;
+        sys::sync_fs(file.file())?;
+        let (mapping, folio) = large_folio(&file)?;
+        drop(mapping);
+        file.chill()?;
+        let mapping = file.map(Share::Shared)?;
+        let at = middle(&folio) as u64 * PAGE;
+        let elsewhere = (at + file.size() / 2) % file.size();
+        let last = (folio.end - 1) * PAGE_LEN;
+        let collision = window::collide(
+            file.device()?,
+            Flight::Write,
+            || file.write_direct(&direct, elsewhere, PAGE_LEN, 1).map(drop),
+            || file.write_direct(&direct, at, PAGE_LEN, 3),
+            || {
+                read_in_steps(&file, at)?;
+                mapping.load(last, PAGE_LEN);
+                mapping.store(last, &file.bytes(last as u64, SECTOR, 2));
+                anyhow::Ok(())
+            },
+        )?;
+        Ok((collision, (mapping, folio)))
+    })?;
+    judge.fact(format!("folio of {} pages", folio.len()));
+    redirty::describe(&mut judge, &collision);
+    let told = !judge.wrote("the direct write", &collision.slow, PAGE_LEN);
+    collision.meanwhile?;
+    let (written, last) = (middle(&folio) as u64, folio.end as u64 - 1);
+    let wanted = |sector| match (sector / 8, sector % 8) {
+        (page, _) if page == written && told => vec![1, 3],
+        (page, _) if page == written => vec![3],
+        (page, 0) if page == last => vec![2],
+        _ => vec![1],
+    };
+    let all = mapping.len();
+    file.judge_everywhere(&mut judge, Some(&mapping), 0, all, wanted)?;
     Ok(judge.outcome())
 }

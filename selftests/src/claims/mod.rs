@@ -28,7 +28,9 @@ mod nowait;
 mod outside;
 mod overlap;
 mod pinned;
+mod poked;
 mod read_write;
+mod readers;
 mod reclaim;
 mod redirty;
 mod scratch;
@@ -70,6 +72,8 @@ pub const GROUPS: &[&[Claim]] = &[
     names::CLAIMS,
     holes::CLAIMS,
     full::CLAIMS,
+    readers::CLAIMS,
+    poked::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -185,6 +186,11 @@ impl Device {
     /// The name of the device, as in `/dev`.
     pub fn name(&self) -> &OsStr {
         self.node.file_name().unwrap_or_default()
+    }
+
+    /// Its node in `/dev`.
+    pub fn node(&self) -> &Path {
+        &self.node
     }
 
     /// The sysfs directory of the device, or of the disk that a partition is on.

@@ -16,7 +16,8 @@
 //! | [`window`] | races made on purpose |
 //! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
 //! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
-//! | [`mount`] | a file system that is mounted again |
+//! | [`mount`], [`loop_device`] | file systems that are mounted again, or lie in a file |
+//! | [`watch`] | what the kernel tells of errors of a file system |
 //! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
@@ -36,6 +37,7 @@ pub mod judge;
 mod judge_file;
 pub mod kernel_log;
 pub mod ktap;
+pub mod loop_device;
 pub mod mapping;
 pub mod mount;
 pub mod pages;
@@ -49,4 +51,5 @@ pub mod sys;
 pub mod timeline;
 pub mod transfer;
 pub mod verdict;
+pub mod watch;
 pub mod window;

@@ -54,6 +54,14 @@ pub fn logical_block_size(device: &File) -> io::Result<u32> {
     u32::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
+/// Writes out and forgets what the buffers of a block device hold. Needs `CAP_SYS_ADMIN`.
+pub fn flush_buffers(device: &File) -> io::Result<()> {
+    const BLKFLSBUF: libc::Ioctl = 0x1261;
+    // SAFETY: `BLKFLSBUF` has no argument.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), BLKFLSBUF, 0) })?;
+    Ok(())
+}
+
 /// What `COHFS_IOC_INVALIDATE` takes and gives back.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

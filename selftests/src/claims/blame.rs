@@ -9,6 +9,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -18,6 +20,8 @@ use super::redirty;
 use super::redirty::BLOCK;
 use crate::aligned::Aligned;
 use crate::device::Device;
+use crate::faults;
+use crate::faults::FailingDevice;
 use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::kernel_log::KernelLog;
@@ -35,6 +39,7 @@ use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
+use crate::watch::ErrorWatch;
 use crate::window;
 
 const SLOW_SMALL: Needs = Needs {
@@ -132,9 +137,31 @@ pub(super) const CLAIMS: &[Claim] = &[
         }],
         run: msync_is_told_of_no_error,
     },
+    Claim {
+        id: "T31",
+        name: "watcher_is_told_of_device_errors_only",
+        rule: "B2 T31, C2.4",
+        summary: "A program watches the file system by fanotify for FAN_FS_ERROR. A direct write and a \
+                  store collide, and of that it hears nothing; then the disk fails a direct write, and \
+                  it hears of that once. Skipped where the file system cannot be watched.",
+        needs: Needs {
+            faults: true,
+            ..SLOW_SMALL
+        },
+        // A collision is an error of nobody's disk under any policy; iomap tells of the other one.
+        expect: Expect::KEPT,
+        files: &[FileSpec {
+            name: "t31.dat",
+            size: 4 * PAGE,
+        }],
+        run: watcher_is_told_of_device_errors_only,
+    },
 ];
 
 const PAGE_LEN: usize = PAGE as usize;
+
+/// How long an error may be on its way to who watches.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// The kernel tells of no more than ten in a day.
 const COLLISIONS: u64 = 12;
@@ -303,5 +330,39 @@ fn msync_is_told_of_no_error(stage: &Stage<'_>) -> Result<Outcome> {
     judge.synced("msync", mapping.sync());
     let at = 3 * BLOCK as u64;
     file.judge_disk(&mut judge, at, BLOCK, |_| vec![3])?;
+    Ok(judge.outcome())
+}
+
+fn watcher_is_told_of_device_errors_only(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.file()?;
+    let direct = file.open_direct()?;
+    let watch = ErrorWatch::new(stage.dir)?;
+    let mut judge = Judge::new();
+    drop(collide(&file, &mut judge)?);
+    let synced = file.file().sync_all();
+    judge.fact(format!("fsync after the collision returned {synced:?}"));
+    // What was told of the collision comes before what is told of this.
+    let failing = FailingDevice::new(file.device()?)?;
+    faults::fail_my_io(true)?;
+    let written = file.write_direct(&direct, PAGE, PAGE_LEN, 4);
+    faults::fail_my_io(false)?;
+    drop(failing);
+    if written.is_ok() {
+        return Err(skip("the error did not come"));
+    }
+    let (deadline, mut told) = (Instant::now() + ON_ITS_WAY, watch.take()?);
+    while told.is_empty() && Instant::now() < deadline {
+        std::thread::yield_now();
+        told = watch.take()?;
+    }
+    judge.fact(format!("told: {told:?}"));
+    let count: u32 = told.iter().map(|told| told.count).sum();
+    let all_of_disk = told.iter().all(|told| told.error == libc::EIO);
+    judge.require(count > 0, Verdict::Lost, || {
+        "the disk failed, and the watcher was not told".to_owned()
+    });
+    judge.require(count <= 1 && all_of_disk, Verdict::FalseError, || {
+        format!("the disk failed once, and the watcher was told {count} times")
+    });
     Ok(judge.outcome())
 }

@@ -85,6 +85,18 @@ pub(super) const CLAIMS: &[Claim] = &[
         }],
         run: direct_read_never_unmaps_anyone,
     },
+    Claim {
+        id: "Z3",
+        name: "direct_reads_go_on_to_an_odd_end",
+        rule: "read(2): zero is the end of the file, as dd iflag=direct relies on",
+        summary: "A file that ends in the middle of a sector is read directly, buffer by buffer, each \
+                  read starting where the last one ended: the last one with bytes is short, and the \
+                  one after it, from an odd offset, returns 0. So do reads from beyond the end.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: direct_reads_go_on_to_an_odd_end,
+    },
 ];
 
 const VICTIM_PAGES: usize = 1000;
@@ -263,5 +275,52 @@ fn direct_read_never_unmaps_anyone(stage: &Stage<'_>) -> Result<Outcome> {
         file.size() as usize,
         wanted,
     )?;
+    Ok(judge.outcome())
+}
+
+fn direct_reads_go_on_to_an_odd_end(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.scratch("z3.tmp", 0)?;
+    let mut judge = Judge::new();
+    for size in [
+        1,
+        SECTOR - 1,
+        2 * PAGE_LEN + 321,
+        3 * PAGE_LEN - 1,
+        2 * PAGE_LEN,
+    ] {
+        file.file().set_len(0).context("emptying the file")?;
+        file.write(0, size, 1)?;
+        file.file().sync_all()?;
+        let direct = file.open_direct_read_only()?;
+        let (mut at, mut reads) = (0, 0);
+        loop {
+            let read = file.read_direct(&direct, at as u64, PAGE_LEN);
+            let bytes = read.with_context(|| format!("reading {size} bytes from {at} on"))?;
+            if bytes.is_empty() {
+                break;
+            }
+            let way = "direct read";
+            file.judge_bytes(&mut judge, way, at as u64, &bytes, Verdict::Stale, |_| {
+                vec![1]
+            });
+            at += bytes.len();
+            reads += 1;
+        }
+        let wanted = size.div_ceil(PAGE_LEN);
+        judge.require(at == size && reads == wanted, Verdict::Lost, || {
+            format!("{reads} reads gave {at} bytes of {size}")
+        });
+        for beyond in [
+            size + 1,
+            size + 777,
+            size.next_multiple_of(PAGE_LEN) + PAGE_LEN,
+        ] {
+            let read = file.read_direct(&direct, beyond as u64, PAGE_LEN);
+            let bytes = read.with_context(|| format!("reading {size} bytes from {beyond} on"))?;
+            judge.require(bytes.is_empty(), Verdict::Torn, || {
+                format!("{} bytes at {beyond}, beyond {size}", bytes.len())
+            });
+        }
+    }
     Ok(judge.outcome())
 }

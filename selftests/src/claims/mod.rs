@@ -9,6 +9,7 @@ mod behind;
 mod blame;
 mod completion;
 mod crowd;
+mod device_cache;
 mod direct_read;
 mod end_of_file;
 mod entries;
@@ -34,8 +35,10 @@ mod readers;
 mod reclaim;
 mod redirty;
 mod scratch;
+mod size;
 mod sources;
 mod sparse;
+mod stacked;
 mod storms;
 mod uptodate;
 
@@ -74,6 +77,9 @@ pub const GROUPS: &[&[Claim]] = &[
     full::CLAIMS,
     readers::CLAIMS,
     poked::CLAIMS,
+    size::CLAIMS,
+    device_cache::CLAIMS,
+    stacked::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

@@ -59,7 +59,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         needs: Needs::NOTHING,
         // The page in the socket is still that of the cache, or, where sendfile copies, was it.
         expect: Expect {
-            none: &[Verdict::Torn, Verdict::Stale],
+            none: &[Verdict::Torn, Verdict::Stale, Verdict::Lost],
             ..Expect::KEPT
         },
         files: &[FileSpec {

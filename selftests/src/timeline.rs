@@ -232,6 +232,50 @@ const TIMELINES: &[(&str, &[Act])] = &[
         act("reader", "read the hole: zeros or new, never old?", 3, 5),
         act("checker", "all new?", 8, 8),
     ]),
+    ("T21b", &[
+        act("writer", "direct write of block 0", 0, 6),
+        act("disk", "block 0 in flight", 1, 6),
+        act("storer", "load the page, store to block 3", 2, 2),
+        act("storer", "write the page out: clean", 3, 3),
+        act("checker", "both survive, or somebody was told?", 7, 7),
+    ]),
+    ("T31", &[
+        act("writer", "direct write of block 0", 0, 4),
+        act("disk", "block 0 in flight", 1, 4),
+        act("storer", "load the page, store to block 3", 2, 2),
+        act("watcher", "heard of nothing?", 5, 5),
+        act("writer", "direct write that the disk fails", 6, 7),
+        act("watcher", "heard of it once?", 8, 8),
+    ]),
+    ("T64", &[
+        act("writer", "direct write of a page in the middle", 0, 6),
+        act("disk", "page in flight", 1, 6),
+        act("storer", "readahead makes a large folio anew", 2, 2),
+        act("storer", "store to its last page", 3, 3),
+        act("checker", "both survive, nobody told?", 7, 7),
+    ]),
+    ("T59", &[
+        act("writer", "direct write of block 0", 0, 6),
+        act("disk", "block 0 in flight", 1, 6),
+        act("poker", "write into block 3 from outside", 2, 3),
+        act("checker", "both survive, nobody told?", 7, 7),
+    ]),
+    ("T60", &[
+        act("reader", "direct read into half a page", 0, 6),
+        act("disk", "read in flight", 1, 5),
+        act("parent", "fork", 2, 2),
+        act("child", "write over its copy", 3, 3),
+        act("parent", "store to the other half", 4, 4),
+        act("checker", "parent has what was read and stored?", 7, 7),
+    ]),
+    ("T60b", &[
+        act("writer", "direct write of half a page", 0, 6),
+        act("disk", "write in flight", 1, 5),
+        act("parent", "fork", 2, 2),
+        act("child", "write over its copy", 3, 3),
+        act("parent", "store to the other half", 4, 4),
+        act("checker", "file and parent have the parent's?", 7, 7),
+    ]),
 ];
 
 #[cfg(test)]

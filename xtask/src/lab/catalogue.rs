@@ -157,12 +157,6 @@ impl Claim {
         }
     }
 
-    /// Says whether some policy is expected to break it.
-    pub(crate) fn tells_policies_apart(&self) -> bool {
-        let mut expected = self.expect.values().flatten();
-        expected.any(|&verdict| verdict != Verdict::Kept)
-    }
-
     /// The verdicts that are as designed under a policy, for people.
     pub(crate) fn expected(&self, policy: &str) -> String {
         let accepted = self

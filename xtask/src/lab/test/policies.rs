@@ -3,11 +3,11 @@
 //! Every claim on every policy of cohfs, with blocks smaller than a page and as large.
 //!
 //! In the bounded tests, the policies that are there to compare with make do with one size, and with
-//! the claims that tell policies apart.
+//! the claims that they are not to keep: that the tests can fail is what they are for there.
 
 use super::{Extent, Group};
 use crate::lab::boot::Lab;
-use crate::lab::catalogue::{self, Claim};
+use crate::lab::catalogue::{self, Claim, Verdict};
 use crate::lab::compare;
 use crate::lab::filesystem::{self, FileSystem};
 use crate::lab::images::{self, Bench};
@@ -27,8 +27,8 @@ pub(super) struct Claims {
     claims: Vec<Claim>,
     /// For the policy that people use.
     benches: Vec<Bench>,
-    /// For the others, on the same images.
-    others: Vec<Bench>,
+    /// Whether the others try only what they are not to keep.
+    bounded: bool,
     masters: TempDir,
 }
 
@@ -38,35 +38,34 @@ impl Claims {
         let claims = catalogue::load(&lab.artifacts.claims)?;
         let claims = catalogue::select(claims, names)?;
         let benches = images::benches(&claims, &BLOCK_SIZES);
-        let others = match extent {
-            Extent::Full => benches.clone(),
-            // Who names a claim wants it on all of them.
-            Extent::Bounded if !names.is_empty() => images::benches(&claims, &BLOCK_SIZES[..1]),
-            Extent::Bounded => {
-                let told_apart: Vec<Claim> = claims
-                    .iter()
-                    .filter(|claim| claim.tells_policies_apart())
-                    .cloned()
-                    .collect();
-                images::benches(&told_apart, &BLOCK_SIZES[..1])
-            }
-        };
         let masters = tempfile::tempdir().context("making a directory for images")?;
         compare::make_images(lab, &benches, masters.path())?;
         Ok(Self {
             claims,
             benches,
-            others,
+            // Who names a claim wants it on all of them.
+            bounded: extent == Extent::Bounded && names.is_empty(),
             masters,
         })
     }
 
+    /// The disks of a policy, and the claims on them.
+    fn benches(&self, policy: &FileSystem) -> Vec<Bench> {
+        if policy.name == filesystem::COHFS.name || !self.bounded {
+            return self.benches.clone();
+        }
+        let is_broken = |claim: &&Claim| {
+            policy
+                .policy
+                .is_some_and(|policy| !claim.accepts(policy, Verdict::Kept))
+        };
+        let broken: Vec<Claim> = self.claims.iter().filter(is_broken).cloned().collect();
+        images::benches(&broken, &BLOCK_SIZES[..1])
+    }
+
     /// Tries them under one policy.
     pub(super) fn tests(&self, lab: &Lab<'_>, policy: &FileSystem) -> Result<Group> {
-        let benches = match policy.name == filesystem::COHFS.name {
-            true => &self.benches,
-            false => &self.others,
-        };
+        let benches = self.benches(policy);
         let total = benches
             .iter()
             .map(|bench| bench.claims.len())
@@ -81,7 +80,7 @@ impl Claims {
                 step.tick();
             }
         };
-        let outcome = compare::try_claims(lab, policy, benches, self.masters.path(), &on_event)?;
+        let outcome = compare::try_claims(lab, policy, &benches, self.masters.path(), &on_event)?;
         step.done(format_args!("claims on {}", policy.name));
         let tests = compare::judge(lab.ctx, policy, &self.claims, &outcome);
         Ok(Group::of_machine(tests, &outcome))

@@ -5,6 +5,7 @@
  */
 #include <linux/types.h>
 #include <linux/errseq.h>
+#include <linux/filelock.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/seq_file.h>

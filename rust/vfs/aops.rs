@@ -8,6 +8,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    extents,
     iomap::{
         self,
         Mapper, //
@@ -42,6 +43,7 @@ impl<M: Mapper> VTable<M> {
             writepages: Some(iomap::VTable::<M>::writepages),
             dirty_folio: Some(pagecache::dirty_folio),
             bmap: Some(Self::bmap),
+            swap_activate: Some(extents::VTable::<M>::swap_activate),
             invalidate_folio: Some(bindings::iomap_invalidate_folio),
             release_folio: Some(bindings::iomap_release_folio),
             migrate_folio: Some(bindings::filemap_migrate_folio),

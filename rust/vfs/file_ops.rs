@@ -5,6 +5,7 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    extents,
     fault,
     DirContext,
     File,
@@ -110,13 +111,15 @@ impl<T: Operations> VTable<T> {
         } else {
             None
         },
+        // Without it the VFS gives no leases.
+        setlease: Some(bindings::generic_setlease),
         ..pin_init::zeroed()
     };
 
     /// For regular files, whose mappings are `F`'s.
     pub(super) const fn regular<F: fault::Operations>() -> bindings::file_operations {
         bindings::file_operations {
-            llseek: Some(bindings::generic_file_llseek),
+            llseek: Some(extents::VTable::<F::Mapper>::llseek),
             read_iter: if T::HAS_READ_ITER {
                 Some(Self::read_iter)
             } else {

@@ -6,6 +6,7 @@
 
 use super::{
     aops,
+    extents,
     fault,
     file_ops,
     inode_ops,
@@ -19,9 +20,13 @@ use core::marker::PhantomData;
 use kernel::prelude::*;
 
 /// Gives a constant table an address that stays.
-struct Regular<O, F>(PhantomData<(O, F)>);
+struct Regular<I, O, F>(PhantomData<(I, O, F)>);
 
-impl<O: file_ops::Operations, F: fault::Operations> Regular<O, F> {
+impl<I: inode_ops::Operations, O: file_ops::Operations, F: fault::Operations> Regular<I, O, F> {
+    const INODE: bindings::inode_operations = bindings::inode_operations {
+        fiemap: Some(extents::VTable::<F::Mapper>::fiemap),
+        ..inode_ops::VTable::<I>::TABLE
+    };
     const FILE: bindings::file_operations = file_ops::VTable::<O>::regular::<F>();
 }
 
@@ -95,8 +100,8 @@ impl<T: FileSystem> NewInode<'_, T> {
         let inode = self.as_raw();
         // SAFETY: New, so only we use it; `i_mapping` is the inode's own.
         unsafe {
-            (*inode).i_op = &inode_ops::VTable::<I>::TABLE;
-            (*inode).__bindgen_anon_3.i_fop = &Regular::<O, F>::FILE;
+            (*inode).i_op = &Regular::<I, O, F>::INODE;
+            (*inode).__bindgen_anon_3.i_fop = &Regular::<I, O, F>::FILE;
             (*(*inode).i_mapping).a_ops = &aops::VTable::<F::Mapper>::TABLE;
             bindings::cohfs_mapping_set_large_folios((*inode).i_mapping);
         }

@@ -23,6 +23,7 @@ mod buffer_head;
 mod dentry;
 mod dir;
 mod direct;
+mod extents;
 mod file;
 mod fs_type;
 mod inode;

@@ -86,6 +86,11 @@ void cohfs_file_accessed(struct file *file)
 	file_accessed(file);
 }
 
+bool cohfs_file_is_sync(const struct file *file)
+{
+	return file->f_flags & O_DSYNC || IS_SYNC(file->f_mapping->host);
+}
+
 bool cohfs_fileattr_has_fsx(const struct file_kattr *fa)
 {
 	return fileattr_has_fsx(fa);

@@ -38,6 +38,7 @@ kuid_t cohfs_current_fsuid(void);
 bool cohfs_dir_emit(struct dir_context *ctx, const char *name, int namelen, u64 ino, unsigned int type);
 bool cohfs_fatal_signal_pending(void);
 void cohfs_file_accessed(struct file *file);
+bool cohfs_file_is_sync(const struct file *file);
 bool cohfs_fileattr_has_fsx(const struct file_kattr *fa);
 void cohfs_filemap_invalidate_lock(struct address_space *mapping);
 void cohfs_filemap_invalidate_lock_shared(struct address_space *mapping);

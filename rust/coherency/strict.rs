@@ -14,6 +14,7 @@ use super::{
     },
     invalidate::{
         invalidate,
+        KeepsOut,
         OnBusy, //
     },
     Counters,
@@ -66,17 +67,36 @@ fn try_to_make_way<'a>(
     counters: &Counters,
 ) -> Result<Option<Gate<'a>>> {
     let gate = Gate::enter(mapping, range, counters)?;
+    Ok(make_empty(&gate, range, counters)?.then_some(gate))
+}
+
+/// Writes out every folio over `range` and takes it out of the page cache. Returns whether none is
+/// left, which stays so for as long as `closed` keeps others out.
+///
+/// # Context
+///
+/// May sleep. Takes folio locks.
+///
+/// # Errors
+///
+/// As [`make_way`].
+pub(crate) fn make_empty(
+    closed: &impl KeepsOut,
+    range: ByteRange,
+    counters: &Counters,
+) -> Result<bool> {
+    let mapping = closed.mapping();
     if !mapping.has_folios_in(range) {
-        return Ok(Some(gate));
+        return Ok(true);
     }
     for _ in 0..ROUNDS {
         mapping.write_out(range)?;
-        let report = invalidate(&gate, Walker::Own, range.pages(), OnBusy::GoOn, counters);
+        let report = invalidate(closed, Walker::Own, range.pages(), OnBusy::GoOn, counters);
         if report.busy == 0 {
-            return Ok(Some(gate));
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// Writes `range` directly while nobody else writes to the file.

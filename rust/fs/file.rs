@@ -11,6 +11,7 @@
 
 use super::{
     direct,
+    fallocate,
     ioctl,
     map::{
         self,
@@ -31,7 +32,10 @@ use crate::{
     vfs::{
         self,
         fault,
-        file_ops,
+        file_ops::{
+            self,
+            Fallocate, //
+        },
         Kiocb,
         Opening, //
     },
@@ -84,6 +88,13 @@ impl file_ops::Operations for File {
 
     fn fsync(file: &vfs::File<Cohfs>, start: i64, end: i64, datasync: bool) -> Result {
         file.sync(start, end, datasync)
+    }
+
+    fn fallocate(file: &vfs::File<Cohfs>, change: Fallocate, range: ByteRange) -> Result {
+        match change {
+            Fallocate::PunchHole => fallocate::punch_hole(file, range),
+            Fallocate::ZeroRange { keep_size } => fallocate::zero_range(file, range, keep_size),
+        }
     }
 
     fn ioctl(file: &vfs::File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
@@ -146,7 +157,7 @@ pub(super) fn write_alone<'a>(
 }
 
 /// Returns `range`, with all from byte `end` on if it begins behind that.
-fn from_end(end: u64, range: ByteRange) -> ByteRange {
+pub(super) fn from_end(end: u64, range: ByteRange) -> ByteRange {
     let pos = range.pos().min(end);
     // OVERFLOW: A range ends behind its first byte.
     ByteRange::new(pos, range.end() - pos).unwrap_or(range)

@@ -15,6 +15,7 @@ mod debugfs;
 mod dir;
 mod direct;
 mod error;
+mod fallocate;
 mod file;
 mod inode;
 mod ioctl;

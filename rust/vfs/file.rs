@@ -74,6 +74,30 @@ impl<T: FileSystem> File<T> {
         unsafe { bindings::cohfs_file_accessed(self.0.get()) };
     }
 
+    /// Notes that the file is about to be changed: times, and privileges that go with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of removing privileges.
+    pub(crate) fn modified(&self, _lock: &InodeLockGuard<'_>) -> Result {
+        // SAFETY: Valid by the type invariants, and the inode is locked.
+        to_result(unsafe { bindings::file_modified(self.0.get()) })
+    }
+
+    /// Makes a change of `range` durable, if the file is open or mounted for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::sync`].
+    pub(crate) fn sync_change(&self, range: ByteRange) -> Result {
+        // SAFETY: Valid by the type invariants.
+        if !unsafe { bindings::cohfs_file_is_sync(self.0.get()) } {
+            return Ok(());
+        }
+        let (start, end) = (i64::try_from(range.pos())?, i64::try_from(range.end() - 1)?);
+        self.sync(start, end, false)
+    }
+
     /// Writes out what is dirty of the file's data in `start..=end`, and its inode, and makes the
     /// device write its cache. Only the inode's size and blocks matter if `datasync`.
     ///

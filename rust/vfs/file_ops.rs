@@ -13,7 +13,10 @@ use super::{
     Kiocb,
     Opening, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    pagecache::ByteRange, //
+};
 use core::marker::PhantomData;
 use kernel::{
     build_error,
@@ -25,6 +28,18 @@ use kernel::{
     prelude::*,
     uaccess::UserPtr, //
 };
+
+/// What `fallocate` is to do with a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallocate {
+    /// To give its blocks back. The size stays.
+    PunchHole,
+    /// To make zeros of it, with blocks below.
+    ZeroRange {
+        /// The file does not grow to hold it.
+        keep_size: bool,
+    },
+}
 
 /// What the file system does with open files of one kind.
 #[vtable]
@@ -60,6 +75,11 @@ pub(crate) trait Operations: Sized + 'static {
 
     /// Makes `start..=end` of the file durable.
     fn fsync(_file: &File<Self::Fs>, _start: i64, _end: i64, _datasync: bool) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Makes zeros of a range. It ends where a file can.
+    fn fallocate(_file: &File<Self::Fs>, _change: Fallocate, _range: ByteRange) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 
@@ -132,6 +152,11 @@ impl<T: Operations> VTable<T> {
             },
             mmap_prepare: Some(fault::VTable::<F>::mmap_prepare),
             get_unmapped_area: Some(bindings::thp_get_unmapped_area),
+            fallocate: if T::HAS_FALLOCATE {
+                Some(Self::fallocate)
+            } else {
+                None
+            },
             splice_read: Some(bindings::filemap_splice_read),
             splice_write: Some(bindings::iter_file_splice_write),
             ..Self::COMMON
@@ -204,6 +229,32 @@ impl<T: Operations> VTable<T> {
         // SAFETY: By our requirements.
         let file = unsafe { File::from_raw(file) };
         from_result(|| T::fsync(file, start, end, datasync != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a file that is open for writing.
+    unsafe extern "C" fn fallocate(
+        file: *mut bindings::file,
+        mode: c_int,
+        offset: bindings::loff_t,
+        len: bindings::loff_t,
+    ) -> c_long {
+        // SAFETY: By our requirements.
+        let file = unsafe { File::from_raw(file) };
+        let done = || {
+            let mode = mode.unsigned_abs();
+            let keep_size = mode & bindings::FALLOC_FL_KEEP_SIZE != 0;
+            let change = match mode & !bindings::FALLOC_FL_KEEP_SIZE {
+                bindings::FALLOC_FL_PUNCH_HOLE => Fallocate::PunchHole,
+                bindings::FALLOC_FL_ZERO_RANGE => Fallocate::ZeroRange { keep_size },
+                _ => return Err(EOPNOTSUPP),
+            };
+            // C refused negative ones before.
+            let range = ByteRange::new(offset.unsigned_abs(), len.unsigned_abs());
+            T::fallocate(file, change, range.ok_or(EINVAL)?)
+        };
+        from_result(|| done().map(|()| 0))
     }
 
     /// # Safety

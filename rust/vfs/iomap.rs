@@ -126,6 +126,13 @@ impl<M: Mapper> VTable<M> {
         ..pin_init::zeroed()
     };
 
+    /// To zero what is there and fill holes with zeros, as a write into the page cache would.
+    pub(super) const FILL_OPS: bindings::iomap_ops = bindings::iomap_ops {
+        iomap_begin: Some(Self::fill_begin),
+        iomap_end: Some(Self::fill_end),
+        ..pin_init::zeroed()
+    };
+
     /// For writes into the page cache.
     pub(super) const WRITE_OPS: bindings::iomap_write_ops = bindings::iomap_write_ops {
         put_folio: Some(Self::put_folio),
@@ -183,12 +190,57 @@ impl<M: Mapper> VTable<M> {
         _srcmap: *mut bindings::iomap,
     ) -> c_int {
         // SAFETY: By our requirements.
+        unsafe { Self::begin(inode, pos, length, intent(flags), iomap) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::iomap_begin`].
+    unsafe fn begin(
+        inode: *mut bindings::inode,
+        pos: bindings::loff_t,
+        length: bindings::loff_t,
+        intent: Intent,
+        iomap: *mut bindings::iomap,
+    ) -> c_int {
+        // SAFETY: By our requirements.
         let (inode, iomap) = unsafe { (Inode::from_raw(inode), &mut *iomap) };
         from_result(|| {
             // C gives neither negative.
             let range = range(pos.unsigned_abs(), length.unsigned_abs())?;
-            Self::fill(inode, range, intent(flags), iomap).map(|()| 0)
+            Self::fill(inode, range, intent, iomap).map(|()| 0)
         })
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::iomap_begin`].
+    unsafe extern "C" fn fill_begin(
+        inode: *mut bindings::inode,
+        pos: bindings::loff_t,
+        length: bindings::loff_t,
+        _flags: c_uint,
+        iomap: *mut bindings::iomap,
+        _srcmap: *mut bindings::iomap,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        unsafe { Self::begin(inode, pos, length, Intent::Write, iomap) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Self::iomap_end`].
+    unsafe extern "C" fn fill_end(
+        inode: *mut bindings::inode,
+        _pos: bindings::loff_t,
+        _length: bindings::loff_t,
+        _written: isize,
+        _flags: c_uint,
+        _iomap: *mut bindings::iomap,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        M::end(unsafe { Inode::from_raw(inode) }, false);
+        0
     }
 
     /// # Safety

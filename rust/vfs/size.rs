@@ -133,6 +133,59 @@ impl<T: FileSystem> Inode<T> {
         })
     }
 
+    /// As [`Self::zero_range`], and fills holes with zeros.
+    ///
+    /// # Context
+    ///
+    /// As [`Self::zero_range`]. The range ends within the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::zero_range`]; a part may be done then.
+    pub(crate) fn fill_range<M: Mapper<Fs = T>>(
+        &self,
+        range: ByteRange,
+        _lock: &InodeLockGuard<'_>,
+    ) -> Result {
+        let (pos, len) = (i64::try_from(range.pos())?, i64::try_from(range.len())?);
+        // SAFETY: All are valid.
+        to_result(unsafe {
+            bindings::iomap_zero_range(
+                self.as_raw(),
+                pos,
+                len,
+                ptr::null_mut(),
+                &iomap::VTable::<M>::FILL_OPS,
+                &iomap::VTable::<M>::WRITE_OPS,
+                ptr::null_mut(),
+            )
+        })
+    }
+
+    /// Drops what is cached of `range`, dirty or not. Where a page is in it in part, that part becomes
+    /// zero, and the page stays; so may a large folio, that cannot be split.
+    ///
+    /// # Context
+    ///
+    /// May sleep: waits for writeback of what is dropped.
+    pub(crate) fn truncate_range(&self, range: ByteRange, _lock: &InvalidateGuard<'_>) {
+        // At most `i64::MAX`, by the invariants of `ByteRange`.
+        let (first, last) = (range.pos().cast_signed(), (range.end() - 1).cast_signed());
+        // SAFETY: Valid by the type invariants; C's range includes its last byte.
+        unsafe { bindings::truncate_pagecache_range(self.as_raw(), first, last) };
+    }
+
+    /// Checks that the file may become as large as `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EFBIG`] beyond the limit of the task or of the file system.
+    pub(crate) fn newsize_ok(&self, size: u64, _lock: &InodeLockGuard<'_>) -> Result {
+        let size = i64::try_from(size)?;
+        // SAFETY: Valid by the type invariants.
+        to_result(unsafe { bindings::inode_newsize_ok(self.as_raw(), size) })
+    }
+
     /// Sets the times of a change of the data to now, and marks the inode dirty.
     pub(crate) fn note_modified(&self) {
         // SAFETY: Valid by the type invariants.

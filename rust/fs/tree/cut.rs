@@ -17,12 +17,16 @@ use crate::{
         space,
         Inode, //
     },
-    pagecache::InvalidateGuard,
+    pagecache::{
+        ByteRange,
+        InvalidateGuard, //
+    },
     vfs::{
         self,
         BufferHead, //
     },
 };
+use core::ops::Range;
 use kernel::prelude::*;
 
 /// Frees what lies beyond `size` bytes of the file: its blocks, and the blocks of pointers that lead
@@ -45,17 +49,45 @@ pub(in crate::fs) fn clear(inode: &Inode) {
     keep(inode, 0);
 }
 
+/// Frees the blocks of `range`, which are whole, and the blocks of pointers that lead to nothing else.
+///
+/// # Context
+///
+/// May sleep. No folio over `range` is in the page cache, and no direct read is in flight.
+///
+/// # Errors
+///
+/// [`EIO`] if a block of pointers cannot be read, [`EUCLEAN`] if one cannot be there; the rest is
+/// freed.
+pub(in crate::fs) fn punch(inode: &Inode, range: ByteRange, _lock: &InvalidateGuard<'_>) -> Result {
+    let bits = inode.sb().block_bits();
+    let blocks = range.pos() >> bits..range.end() >> bits;
+    let tree = &inode.data().tree;
+    let mut state = tree.lock();
+    tree.note_cut();
+    let mut cutter = Cutter::new(inode);
+    let mut result = Ok(());
+    let mut start = 0;
+    for index in (0..).take(ext2::N_BLOCKS) {
+        let level = level(index);
+        result = result.and(cutter.hole(&Node::Inode, index, level, start, &blocks));
+        // OVERFLOW: Three levels of at most 2^10 pointers.
+        start += cutter.reach(level);
+    }
+    cutter.flush();
+    tree.note_cut();
+    inode.mark_dirty();
+    state.last = None;
+    result
+}
+
 /// Frees all but the first `blocks` blocks.
 fn keep(inode: &Inode, blocks: u64) {
     let tree = &inode.data().tree;
     let mut state = tree.lock();
     tree.note_cut();
     let cut = Cut::to(blocks, &inode.sb().data().disk);
-    let mut cutter = Cutter {
-        inode,
-        run: None,
-        budget: inode.sb().data().disk.blocks_count(),
-    };
+    let mut cutter = Cutter::new(inode);
     let root = Node::Inode;
     let edge = match &cut.partial {
         Some(partial) => cutter.edge(&root, partial.root, level(partial.root), partial.steps()),
@@ -92,7 +124,21 @@ struct Cutter<'a> {
     budget: u32,
 }
 
-impl Cutter<'_> {
+impl<'a> Cutter<'a> {
+    fn new(inode: &'a Inode) -> Self {
+        Self {
+            inode,
+            run: None,
+            budget: inode.sb().data().disk.blocks_count(),
+        }
+    }
+
+    /// Returns how many blocks of data a pointer leads to that has `level` levels of pointers below.
+    fn reach(&self, level: u32) -> u64 {
+        // OVERFLOW: As many bits as the number of a block of a file has, and a few.
+        1 << (self.inode.sb().data().disk.pointer_bits() * level)
+    }
+
     /// Returns how many pointers are in a block of them.
     fn count(&self) -> u32 {
         1 << self.inode.sb().data().disk.pointer_bits()
@@ -137,16 +183,67 @@ impl Cutter<'_> {
         for index in step.from..self.count() {
             result = result.and(self.whole(&child, index, level - 1));
         }
-        let mut kept = (0..step.from).filter_map(|index| child.get(inode, index).ok());
+        result.and(self.drop_empty(node, index, block, buffer))
+    }
+
+    /// Frees what lies in `blocks` of the tree that pointer `index` of `node` leads to, and which
+    /// begins with block `start` of the file; all of it, if nothing else was in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::edge`], [`Self::whole`].
+    fn hole(
+        &mut self,
+        node: &Node,
+        index: u32,
+        level: u32,
+        start: u64,
+        blocks: &Range<u64>,
+    ) -> Result {
+        // OVERFLOW: Beyond what a file can have by the reach of a pointer at most.
+        let end = start + self.reach(level);
+        if end <= blocks.start || blocks.end <= start || node.get(self.inode, index)? == 0 {
+            return Ok(());
+        }
+        if blocks.start <= start && end <= blocks.end {
+            return self.whole(node, index, level);
+        }
+        self.check(node, index)?;
+        let Some((block, buffer)) = self.child(node, index)? else {
+            return Ok(());
+        };
+        let child = Node::Block(buffer.clone());
+        let mut result = Ok(());
+        for index in 0..self.count() {
+            // OVERFLOW: A pointer to data is in the range or not, so there is a level below.
+            let start = start + u64::from(index) * self.reach(level - 1);
+            result = result.and(self.hole(&child, index, level - 1, start, blocks));
+        }
+        result.and(self.drop_empty(node, index, block, buffer))
+    }
+
+    /// Frees a block of pointers that pointer `index` of `node` leads to, if all of them are zero.
+    fn drop_empty(
+        &mut self,
+        node: &Node,
+        index: u32,
+        block: DiskBlock,
+        buffer: BufferHead,
+    ) -> Result {
+        let inode = self.inode;
+        let child = Node::Block(buffer);
+        let mut kept = (0..self.count()).filter_map(|index| child.get(inode, index).ok());
         if kept.any(|pointer| pointer != 0) {
             child.mark_dirty(inode);
-            return result;
+            return Ok(());
         }
         node.set(inode, index, 0)?;
         node.mark_dirty(inode);
-        buffer.forget();
+        if let Node::Block(buffer) = child {
+            buffer.forget();
+        }
         self.free(block);
-        result
+        Ok(())
     }
 
     /// Frees all that pointer `index` of `node` leads to.

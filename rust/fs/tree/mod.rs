@@ -48,7 +48,8 @@ mod lookup;
 
 pub(super) use self::cut::{
     clear,
-    cut, //
+    cut,
+    punch, //
 };
 pub(super) use self::grow::{
     append_block,

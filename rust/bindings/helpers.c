@@ -446,6 +446,11 @@ struct folio *cohfs_page_folio(struct page *page)
 	return page_folio(page);
 }
 
+void cohfs_panic(const char *id)
+{
+	panic("cohfs: %s is damaged, and errors=panic is in force\n", id);
+}
+
 void cohfs_percpu_counter_add(struct percpu_counter *fbc, s64 amount)
 {
 	percpu_counter_add(fbc, amount);
@@ -529,6 +534,11 @@ struct buffer_head *cohfs_sb_getblk(struct super_block *sb, sector_t block)
 bool cohfs_sb_rdonly(const struct super_block *sb)
 {
 	return sb_rdonly(sb);
+}
+
+long cohfs_sb_remove_count(const struct super_block *sb)
+{
+	return atomic_long_read(&sb->s_remove_count);
 }
 
 void cohfs_sb_start_intwrite(struct super_block *sb)

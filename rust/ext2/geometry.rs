@@ -144,8 +144,8 @@ impl SuperBlock {
         let per_block_bits = self.block_bits - DESC_BITS;
         let nr = group >> per_block_bits;
         let block = if nr < self.desc_blocks_together {
-            // OVERFLOW: `metadata_end` is larger, and fits.
-            self.first_data_block + 1 + nr
+            // Of a copy that is at the end of the volume none can be read.
+            self.own_block.saturating_add(1 + nr)
         } else {
             let holder = nr << per_block_bits;
             let (first, _) = self.group_blocks(holder);

@@ -37,6 +37,7 @@
 //! C headers: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
 
 mod cut;
+mod defaults;
 pub(crate) mod dir;
 mod error;
 mod feature;

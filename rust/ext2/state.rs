@@ -22,6 +22,9 @@ use super::{
 };
 use zerocopy::FromBytes;
 
+/// After how many mounts a check is advised where the super block does not say, as in `fs/ext2`.
+const DEFAULT_MAX_MNT_COUNT: u16 = 20;
+
 /// What to do on the first damage found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnError {
@@ -84,6 +87,9 @@ impl SuperBlock {
         let state = es.state.get() & !Self::VALID_FS;
         es.state.set(state);
         es.mnt_count.set(self.mnt_count.saturating_add(1));
+        if es.max_mnt_count.get() == 0 {
+            es.max_mnt_count.set(DEFAULT_MAX_MNT_COUNT);
+        }
         es.mtime.set(now);
         es.wtime.set(now);
         Ok(())

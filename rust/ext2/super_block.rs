@@ -15,6 +15,7 @@ use super::{
         GOOD_OLD_INODE_SIZE, //
     },
     Compat,
+    DiskBlock,
     FeatureNames,
     Incompat,
     Refusal,
@@ -59,6 +60,8 @@ pub(crate) struct SuperBlock {
     pub(super) desc_blocks_together: u32,
     /// Blocks behind them that `resize_inode` keeps.
     pub(super) reserved_desc_blocks: u32,
+    /// The block that it was read from, with its descriptors behind it.
+    pub(super) own_block: u32,
     /// One past the super block and descriptors of the first group.
     pub(super) metadata_end: u32,
     /// The groups with backups if `sparse_super2` is set.
@@ -72,6 +75,7 @@ pub(crate) struct SuperBlock {
     def_resgid: u16,
     pub(super) state: u16,
     pub(super) errors: u16,
+    pub(super) default_mount_opts: u32,
     pub(super) mnt_count: u16,
     pub(super) max_mnt_count: u16,
     pub(super) lastcheck: u32,
@@ -246,6 +250,7 @@ impl SuperBlock {
             itable_blocks,
             desc_blocks_together,
             reserved_desc_blocks,
+            own_block: first_data_block,
             metadata_end,
             backup_groups: es.backup_bgs.map(|group| group.get()),
             first_ino,
@@ -257,12 +262,21 @@ impl SuperBlock {
             def_resgid: es.def_resgid.get(),
             state: es.state.get(),
             errors: es.errors.get(),
+            default_mount_opts: es.default_mount_opts.get(),
             mnt_count: es.mnt_count.get(),
             max_mnt_count: es.max_mnt_count.get(),
             lastcheck: es.lastcheck.get(),
             checkinterval: es.checkinterval.get(),
             uuid: es.uuid,
         })
+    }
+
+    /// Returns it as the copy that was read from `block`, which goes with copies of the descriptors.
+    pub(crate) fn read_from(self, block: DiskBlock) -> Self {
+        Self {
+            own_block: block.get(),
+            ..self
+        }
     }
 
     /// Number of inodes that may name a file: all.

@@ -42,15 +42,17 @@ pub(super) fn corrupt_in(inode: &Inode, found: &Corrupt) -> Error {
     EUCLEAN
 }
 
-/// Does what the volume itself asks for when damage is found, `tune2fs -e`.
-///
-/// Where it asks for a panic, it is no longer written, but the machine goes on: what hurts here is
-/// one volume.
+/// Does what the mount is to do when damage is found, `errors=`.
 fn act(sb: &SuperBlock) {
     let data = sb.data();
     data.state().note_error(sb);
-    if data.disk.on_error() != OnError::Continue && !sb.is_rdonly() {
-        sb.err(format_args!("made read-only, as its super block asks"));
-        sb.force_rdonly();
+    match data.options().errors {
+        OnError::Continue => {}
+        OnError::Panic => sb.panic(),
+        OnError::ReadOnly if sb.is_rdonly() => {}
+        OnError::ReadOnly => {
+            sb.err(format_args!("made read-only, because of errors=remount-ro"));
+            sb.force_rdonly();
+        }
     }
 }

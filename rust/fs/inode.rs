@@ -118,10 +118,11 @@ pub(super) fn iget(sb: &SuperBlock, ino: Ino) -> Result<ARef<Inode>> {
     buffer.copy_to(offset, &mut raw)?;
     let disk = ext2::Inode::parse(&raw, ino, &sb.data().disk)
         .map_err(|found| error::corrupt(sb, &found))?;
+    let options = sb.data().options();
     let attributes = Attributes {
         mode: disk.mode(),
-        uid: disk.uid,
-        gid: disk.gid,
+        uid: options.read_id(disk.uid),
+        gid: options.read_id(disk.gid),
         nlink: u32::from(disk.links),
         size: disk.size,
         sectors: u64::from(disk.sectors),
@@ -198,8 +199,9 @@ fn store(inode: &Inode, dtime: u32) -> Result {
     let now = inode.attributes();
     let mut disk = data.disk;
     disk.perm = now.mode;
-    disk.uid = now.uid;
-    disk.gid = now.gid;
+    let options = inode.sb().data().options();
+    disk.uid = options.stored_id(now.uid);
+    disk.gid = options.stored_id(now.gid);
     disk.size = now.size;
     disk.atime = now.atime;
     disk.mtime = now.mtime;

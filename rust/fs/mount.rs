@@ -25,6 +25,7 @@ use crate::{
     coherency::Counters,
     ext2::{
         self,
+        DiskBlock,
         GroupDesc,
         Refusal, //
     },
@@ -59,6 +60,10 @@ const DESC_SIZE: usize = 32;
 /// Size in bytes of the smallest block: what the super block is read with.
 const MIN_BLOCK_SIZE: u32 = 1024;
 
+/// Why a volume that is mounted by a copy of its super block is not written.
+const BACKUP: &str = "can only be mounted read-only with sb=: the copies of the descriptors are old; \
+                      e2fsck -b writes the first super block anew";
+
 impl mount::Operations for Cohfs {
     type Context = Request;
 
@@ -67,7 +72,11 @@ impl mount::Operations for Cohfs {
     }
 
     fn fill_super(sb: &mut NewSuperBlock<'_, Self>, context: &Request) -> Result<Pin<KBox<Super>>> {
-        let (disk, buffer, offset) = read_super(sb)?;
+        let (disk, buffer, offset) = read_super(sb, context.super_offset())?;
+        let options = context.applied_to(Options::of(&disk));
+        if options.uses_backup() && !sb.is_rdonly() {
+            return Err(refuse(sb, EINVAL, format_args!("{BACKUP}")));
+        }
         if let Some(names) = disk.read_only_features() {
             if !sb.is_rdonly() {
                 return Err(refuse(
@@ -78,6 +87,16 @@ impl mount::Operations for Cohfs {
             }
         }
         let groups = read_groups(sb, &disk)?;
+        if options.debug {
+            sb.info(format_args!(
+                "blocks of {} bytes, {} groups of {} blocks and {} inodes of {} bytes",
+                disk.block_size(),
+                disk.groups_count(),
+                disk.blocks_per_group(),
+                disk.inodes_per_group(),
+                disk.inode_size(),
+            ));
+        }
         sb.set_limits(&Limits {
             magic: MAGIC,
             max_bytes: ext2::max_file_size(&disk),
@@ -90,9 +109,9 @@ impl mount::Operations for Cohfs {
             try_pin_init!(Super {
                 overhead: disk.overhead(),
                 disk,
-                space <- Space::new(groups),
+                space <- Space::new(groups, options.reservation),
                 state <- State::new(buffer, offset, device_bytes),
-                options <- new_mutex!(context.applied_to(Options::default())),
+                options <- new_mutex!(options),
                 xattr_users <- new_mutex!(()),
                 counters: Counters::default(),
             }),
@@ -126,13 +145,22 @@ impl mount::Operations for Cohfs {
 
     fn reconfigure(sb: &SuperBlock, context: &Request, rdonly: bool) -> Result {
         let data = sb.data();
+        let options = context.applied_to(data.options());
+        if options.sb != data.options().sb {
+            sb.err(format_args!("sb= cannot be changed by a remount"));
+            return Err(EINVAL);
+        }
+        if options.uses_backup() && !rdonly {
+            sb.err(format_args!("{BACKUP}"));
+            return Err(EROFS);
+        }
         match (sb.is_rdonly(), rdonly) {
             (false, true) => data.state().end_writing(sb)?,
             (true, false) => data.state().begin_writing(sb)?,
             _ => {}
         }
-        let mut options = data.options.lock();
-        *options = context.applied_to(*options);
+        data.space.set_reservation(options.reservation);
+        *data.options.lock() = options;
         Ok(())
     }
 }
@@ -143,10 +171,13 @@ fn refuse(sb: &NewSuperBlock<'_, Cohfs>, error: Error, why: fmt::Arguments<'_>) 
     error
 }
 
-/// Reads the super block and sets the block size to what it says.
+/// Reads the super block at byte `at` of the device, and sets the block size to what it says.
 ///
 /// Returns it, its block, and where it starts in that.
-fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
+fn read_super(
+    sb: &mut NewSuperBlock<'_, Cohfs>,
+    at: u64,
+) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
     // A device whose logical blocks are larger is read in these, and the super block is then
     // somewhere in the first.
     let Ok(size) = sb.set_min_block_size(MIN_BLOCK_SIZE) else {
@@ -156,7 +187,7 @@ fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, Bu
             format_args!("no block size suits the device"),
         ));
     };
-    let (disk, buffer, offset) = read_super_in(sb, size)?;
+    let (disk, buffer, offset) = read_super_in(sb, at, size)?;
     if disk.block_size() == size {
         return Ok((disk, buffer, offset));
     }
@@ -172,7 +203,7 @@ fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, Bu
             ),
         ));
     }
-    let (again, buffer, offset) = read_super_in(sb, disk.block_size())?;
+    let (again, buffer, offset) = read_super_in(sb, at, disk.block_size())?;
     if again.block_size() != disk.block_size() {
         return Err(refuse(
             sb,
@@ -183,13 +214,14 @@ fn read_super(sb: &mut NewSuperBlock<'_, Cohfs>) -> Result<(ext2::SuperBlock, Bu
     Ok((again, buffer, offset))
 }
 
-/// Reads and checks the super block with blocks of `size` bytes.
+/// Reads and checks the super block at byte `at`, with blocks of `size` bytes.
 fn read_super_in(
     sb: &NewSuperBlock<'_, Cohfs>,
+    at: u64,
     size: u32,
 ) -> Result<(ext2::SuperBlock, BufferHead, usize)> {
-    let block = ext2::SUPER_OFFSET >> size.trailing_zeros();
-    let offset = u64_as_usize(ext2::SUPER_OFFSET & u64::from(size - 1));
+    let block = at >> size.trailing_zeros();
+    let offset = u64_as_usize(at & u64::from(size - 1));
     let buffer = sb
         .bread(block)
         .map_err(|error| refuse(sb, error, format_args!("cannot read the super block")))?;
@@ -202,6 +234,8 @@ fn read_super_in(
         }
         refuse(sb, error, format_args!("{why}"))
     })?;
+    // A device has at most 2^32 blocks that a super block can be in.
+    let disk = disk.read_from(DiskBlock(u32::try_from(block).map_err(|_| EINVAL)?));
     Ok((disk, buffer, offset))
 }
 

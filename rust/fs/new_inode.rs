@@ -85,8 +85,9 @@ pub(super) fn new_inode(
 /// Makes inode `ino`, and its place on disk all zero until it is written.
 fn fill(dir: &Inode, mode: u16, ino: Ino, disk: &ext2::Inode) -> Result<FreshInode<Cohfs>> {
     let sb = dir.sb();
+    let bsd_groups = sb.data().options().bsd_groups;
     let new = sb
-        .new_inode(dir, mode, u64::from(ino.get()))
+        .new_inode(dir, mode, u64::from(ino.get()), bsd_groups)
         .map_err(|error| match error {
             EBUSY => error::corrupt(sb, &Corrupt::InUse(ino)),
             other => other,

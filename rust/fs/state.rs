@@ -106,27 +106,33 @@ impl State {
         Ok(())
     }
 
-    /// Marks the volume as no longer in use, on the device. Nothing happens if it is not.
+    /// Marks the volume as no longer in use, on the device. Nothing happens if it is not, or if damage
+    /// made it read-only: then it stays as it is, for `e2fsck` to look.
     ///
     /// # Errors
     ///
     /// That of the device.
     pub(super) fn end_writing(&self, sb: &SuperBlock) -> Result {
         let mut writable = self.writable.lock();
-        if let Some(ending) = &*writable {
+        if let Some(ending) = writable.as_ref().filter(|_| !sb.is_rdonly()) {
             self.store_unmounted(sb, &ending.before)?;
         }
         *writable = None;
         Ok(())
     }
 
-    /// Marks the volume as not in use while it is frozen.
+    /// Marks the volume as not in use while it is frozen, unless files are open that have no name: an
+    /// image of it has these to be freed.
     ///
     /// # Errors
     ///
     /// That of the device.
     pub(super) fn freeze(&self, sb: &SuperBlock) -> Result {
         match &*self.writable.lock() {
+            Some(_) if sb.has_unlinked() => {
+                self.store_free(sb)?;
+                self.buffer.sync()
+            }
             Some(writable) => self.store_unmounted(sb, &writable.before),
             None => Ok(()),
         }
@@ -211,14 +217,15 @@ impl State {
         }
     }
 
-    /// Writes down that damage was found, once. The device gets it with the next sync.
+    /// Writes down, on the device, that damage was found, once.
     pub(super) fn note_error(&self, sb: &SuperBlock) {
         let mut guard = self.writable.lock();
         match &mut *guard {
             Some(writable) if !writable.error_noted => writable.error_noted = true,
             _ => return,
         }
-        if let Err(error) = self.change(ext2::SuperBlock::store_error) {
+        let noted = self.change(ext2::SuperBlock::store_error);
+        if let Err(error) = noted.and_then(|()| self.buffer.sync()) {
             sb.err(format_args!("cannot mark it as damaged: {error:?}"));
         }
     }

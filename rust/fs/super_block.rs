@@ -132,9 +132,13 @@ impl super_ops::Operations for Cohfs {
         let data = sb.data();
         let disk = &data.disk;
         let free = data.space.free_blocks();
+        let overhead = match data.options().minix_df {
+            true => 0,
+            false => data.overhead,
+        };
         let [a, b, c, d, e, f, g, h, rest @ ..] = disk.uuid();
         Ok(StatFs {
-            blocks: u64::from(disk.blocks_count().saturating_sub(data.overhead)),
+            blocks: u64::from(disk.blocks_count().saturating_sub(overhead)),
             blocks_free: free,
             blocks_available: free.saturating_sub(u64::from(disk.reserved_blocks())),
             files: u64::from(disk.inodes_count()),

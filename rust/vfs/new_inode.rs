@@ -68,8 +68,8 @@ impl<T: FileSystem> SuperBlock<T> {
 
     /// Makes an inode with the number `ino` for a file of mode `mode` that is to be in `dir`.
     ///
-    /// It has one link and is owned by the caller; a directory with the set-group-ID bit passes on
-    /// its group. All times are now, and the generation is chance.
+    /// It has one link and is owned by the caller; a directory passes on its group if it has the
+    /// set-group-ID bit, or if `bsd_groups`. All times are now, and the generation is chance.
     ///
     /// # Context
     ///
@@ -78,7 +78,13 @@ impl<T: FileSystem> SuperBlock<T> {
     /// # Errors
     ///
     /// [`EBUSY`] if the number is that of an inode in use, [`ENOMEM`].
-    pub(crate) fn new_inode(&self, dir: &Inode<T>, mode: u16, ino: u64) -> Result<NewInode<'_, T>> {
+    pub(crate) fn new_inode(
+        &self,
+        dir: &Inode<T>,
+        mode: u16,
+        ino: u64,
+        bsd_groups: bool,
+    ) -> Result<NewInode<'_, T>> {
         // SAFETY: The super block is valid.
         let inode = unsafe { bindings::new_inode(self.as_raw()) };
         let inode = NonNull::new(inode).ok_or(ENOMEM)?;
@@ -89,6 +95,10 @@ impl<T: FileSystem> SuperBlock<T> {
             (*raw).i_ino = ino;
             let idmap = &raw mut bindings::nop_mnt_idmap;
             bindings::inode_init_owner(idmap, raw, dir.as_raw(), mode);
+            if bsd_groups {
+                (*raw).i_gid = (*dir.as_raw()).i_gid;
+                (*raw).i_mode = mode;
+            }
             bindings::simple_inode_init_ts(raw);
             (*raw).i_generation = bindings::get_random_u32();
             bindings::insert_inode_locked(raw)

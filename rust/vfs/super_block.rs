@@ -76,6 +76,11 @@ impl<T: FileSystem> AnySuperBlock<T> {
         pr_warn!("{}: {message}\n", self.id().to_str().unwrap_or("?"));
     }
 
+    /// Prints something about the volume that somebody wants to know, as [`Self::err`] does an error.
+    pub(crate) fn info(&self, message: fmt::Arguments<'_>) {
+        pr_info!("{}: {message}\n", self.id().to_str().unwrap_or("?"));
+    }
+
     /// Says whether the mount is read-only now.
     pub(crate) fn is_rdonly(&self) -> bool {
         // SAFETY: Valid by the type invariants; C reads one word.
@@ -87,6 +92,19 @@ impl<T: FileSystem> AnySuperBlock<T> {
         // SAFETY: Valid by the type invariants. Like C (`ext2_error`), this is not locked against
         // a remount: the last one wins.
         unsafe { (*self.as_raw()).s_flags |= bindings::COHFS_CONST_SB_RDONLY };
+    }
+
+    /// Stops the machine, as an administrator wants it who would rather have none than a volume that
+    /// is damaged. Does not return, which the types do not say: objtool would have to know.
+    pub(crate) fn panic(&self) {
+        // SAFETY: A string that ends in a NUL.
+        unsafe { bindings::cohfs_panic(self.id().as_char_ptr()) }
+    }
+
+    /// Says whether files are open that have no name any more.
+    pub(crate) fn has_unlinked(&self) -> bool {
+        // SAFETY: Valid by the type invariants; C reads one word.
+        unsafe { bindings::cohfs_sb_remove_count(self.as_raw()) != 0 }
     }
 
     /// Returns the size of the device in bytes.

@@ -262,3 +262,12 @@ fn data_is_not_where_a_group_keeps_its_own() {
     sb.check_against(DiskBlock(16384), 5, &group)
         .expect("from one group to the next");
 }
+
+#[test]
+fn the_copies_of_the_descriptors_go_with_the_copy_of_the_super_block() {
+    let copy = super_block(0, |_| ()).read_from(DiskBlock(8193));
+    assert_eq!(copy.desc_location(3), (DiskBlock(8194), 3 * 32));
+    // Nothing is read there, but nothing overflows either.
+    let last = super_block(0, |_| ()).read_from(DiskBlock(u32::MAX));
+    assert_eq!(last.desc_location(0).0, DiskBlock(u32::MAX));
+}

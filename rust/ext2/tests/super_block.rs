@@ -225,6 +225,8 @@ fn a_mount_for_writing_leaves_its_marks_and_takes_them_back() {
         .expect("long enough");
     assert_eq!((raw.state.get(), raw.mnt_count.get()), (0, 5));
     assert_eq!((raw.mtime.get(), raw.wtime.get()), (77, 77));
+    // As in C, who never said after how many mounts to check is given a number.
+    assert_eq!(raw.max_mnt_count.get(), 20);
     SuperBlock::store_error(raw.as_mut_bytes()).expect("long enough");
     sb.store_unmounted(raw.as_mut_bytes(), 88)
         .expect("long enough");

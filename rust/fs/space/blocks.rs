@@ -34,7 +34,10 @@ use crate::{
     },
 };
 use core::cmp::Ordering;
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 /// Consecutive blocks that were free, and are the caller's.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +52,8 @@ pub(in crate::fs) struct BlockRun {
 /// Takes up to `max` consecutive free blocks for `inode`, at `goal` if that is free, else not far
 /// behind it.
 ///
-/// A regular file has them from its reservation window, and the window moves on if need be.
+/// A regular file has them from its reservation window, and the window moves on if need be; not so
+/// with `-o noreservation`.
 ///
 /// # Context
 ///
@@ -65,7 +69,7 @@ pub(in crate::fs) fn alloc_blocks(inode: &Inode, goal: DiskBlock, max: u32) -> R
     }
     let _nofs = NofsGuard::new();
     let want = max.max(1);
-    if inode.is_regular() {
+    if inode.is_regular() && sb.data().space.reservation.load(Relaxed) {
         let mut window = inode.data().reservation.lock();
         if let Some(run) = search(sb, goal, want, Some(&mut window))? {
             return Ok(run);

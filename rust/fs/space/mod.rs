@@ -62,7 +62,11 @@ use crate::{
 };
 use kernel::{
     num::casts::u32_as_usize,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
 };
 use pin_init::pin_data;
 
@@ -76,17 +80,28 @@ pub(super) struct Space {
     free_inodes: PerCpuCounter,
     #[pin]
     dirs: PerCpuCounter,
+    /// Files that are written have windows; changed by a remount.
+    reservation: Atomic<bool>,
 }
 
 impl Space {
-    /// Makes it of all groups, in order.
-    pub(super) fn new(groups: Pin<KVBox<[Group]>>) -> impl PinInit<Self, Error> {
+    /// Makes it of all groups, in order. Files that are written have windows if `reservation`.
+    pub(super) fn new(
+        groups: Pin<KVBox<[Group]>>,
+        reservation: bool,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             free_blocks <- PerCpuCounter::new(total(&groups, GroupCount::FreeBlocks)),
             free_inodes <- PerCpuCounter::new(total(&groups, GroupCount::FreeInodes)),
             dirs <- PerCpuCounter::new(total(&groups, GroupCount::UsedDirs)),
             groups,
+            reservation: Atomic::new(reservation),
         })
+    }
+
+    /// Says whether files that are written are to have windows from now on.
+    pub(super) fn set_reservation(&self, reservation: bool) {
+        self.reservation.store(reservation, Relaxed);
     }
 
     /// Counts anew what is free, from the descriptors.

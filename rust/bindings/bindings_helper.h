@@ -5,6 +5,7 @@
  */
 #include <linux/types.h>
 #include <linux/errseq.h>
+#include <linux/exportfs.h>
 #include <linux/falloc.h>
 #include <linux/filelock.h>
 #include <linux/fs_context.h>

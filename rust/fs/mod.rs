@@ -15,6 +15,7 @@ mod debugfs;
 mod dir;
 mod direct;
 mod error;
+mod export;
 mod fallocate;
 mod file;
 mod inode;

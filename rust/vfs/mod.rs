@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `fs_context_operations` | [`mount::Operations`] | `mount.rs` |
 //! | `super_operations` | [`super_ops::Operations`] | `super_ops.rs` |
+//! | `export_operations` | [`export::Operations`] | `export.rs` |
 //! | `inode_operations` | [`inode_ops::Operations`] | `inode_ops.rs` |
 //! | `file_operations` | [`file_ops::Operations`] | `file_ops.rs` |
 //! | `iomap_ops`, `iomap_writeback_ops` | [`iomap::Mapper`] | `iomap.rs` |
@@ -47,6 +48,7 @@ mod task;
 
 pub(crate) mod cred;
 pub(crate) mod debugfs;
+pub(crate) mod export;
 pub(crate) mod fault;
 pub(crate) mod file_ops;
 pub(crate) mod inode_ops;

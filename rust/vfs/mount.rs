@@ -6,6 +6,7 @@
 
 use super::{
     debugfs,
+    export,
     super_ops,
     Inode,
     NewSuperBlock,
@@ -28,7 +29,7 @@ use kernel::{
 };
 
 /// How volumes of the file system are mounted.
-pub(crate) trait Operations: super_ops::Operations {
+pub(crate) trait Operations: super_ops::Operations + export::Operations {
     /// What one mount or remount asks for, collected option by option.
     type Context: Default + Send + 'static;
 
@@ -167,6 +168,8 @@ impl<T: Operations> VTable<T> {
             unsafe {
                 (*sb).s_fs_info = data.into_foreign();
                 (*sb).s_op = &super_ops::VTable::<T>::TABLE;
+                // The kernel crate knows the type by name only; ours is the same C type in full.
+                (*sb).s_export_op = ptr::from_ref(&export::VTable::<T>::TABLE).cast();
             }
             // SAFETY: `s_fs_info` is set.
             let sb_ref = unsafe { SuperBlock::from_raw(sb) };

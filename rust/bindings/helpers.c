@@ -21,6 +21,11 @@ struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *ca
 	return alloc_inode_sb(sb, cache, gfp);
 }
 
+unsigned int cohfs_bdev_discard_granularity(struct block_device *bdev)
+{
+	return bdev_discard_granularity(bdev);
+}
+
 unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev)
 {
 	return bdev_dma_alignment(bdev);
@@ -29,6 +34,11 @@ unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev)
 unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev_logical_block_size(bdev);
+}
+
+unsigned int cohfs_bdev_max_discard_sectors(struct block_device *bdev)
+{
+	return bdev_max_discard_sectors(bdev);
 }
 
 u64 cohfs_bdev_nr_bytes(struct block_device *bdev)

@@ -25,8 +25,10 @@
 #include <linux/string.h>
 
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp);
+unsigned int cohfs_bdev_discard_granularity(struct block_device *bdev);
 unsigned int cohfs_bdev_dma_alignment(struct block_device *bdev);
 unsigned int cohfs_bdev_logical_block_size(struct block_device *bdev);
+unsigned int cohfs_bdev_max_discard_sectors(struct block_device *bdev);
 u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
 void cohfs_blk_crypto_submit_bio(struct bio *bio);
 bool cohfs_buffer_uptodate(const struct buffer_head *bh);

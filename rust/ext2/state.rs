@@ -51,6 +51,11 @@ impl SuperBlock {
         }
     }
 
+    /// Says whether it was unmounted, and no damage was found.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.state & (Self::VALID_FS | Self::ERROR_FS) == Self::VALID_FS
+    }
+
     /// Returns why a check is advisable before it is written, as `ext2_setup_super` has it.
     ///
     /// `now` is in seconds since 1970.

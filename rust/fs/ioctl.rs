@@ -10,6 +10,10 @@
 //! in turn.
 
 use super::{
+    trim::{
+        trim,
+        FITRIM, //
+    },
     Cohfs,
     SuperBlock, //
 };
@@ -75,6 +79,7 @@ const VERSION_TYPE: u32 = 0x76;
 pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long> {
     match cmd {
         COHFS_IOC_INVALIDATE => invalidate_range(file, arg).map(|()| 0),
+        FITRIM => trim(file, arg).map(|()| 0),
         FS_IOC_GETVERSION | FS_IOC32_GETVERSION => version(file, arg).map(|()| 0),
         _ => Err(ENOTTY),
     }

@@ -32,6 +32,7 @@ mod state;
 mod super_block;
 mod symlink;
 mod tree;
+mod trim;
 mod xattr;
 
 use crate::vfs::{

@@ -106,6 +106,14 @@ impl State {
         Ok(())
     }
 
+    /// Says whether it is mounted for writing, and was clean before; and no damage was found since.
+    pub(super) fn was_clean(&self) -> bool {
+        let writable = self.writable.lock();
+        writable
+            .as_ref()
+            .is_some_and(|writable| writable.before.is_clean() && !writable.error_noted)
+    }
+
     /// Marks the volume as no longer in use, on the device. Nothing happens if it is not, or if damage
     /// made it read-only: then it stays as it is, for `e2fsck` to look.
     ///

@@ -17,6 +17,14 @@ pub(crate) fn capable_sys_resource() -> bool {
     unsafe { bindings::cohfs_capable(CAP) }
 }
 
+/// Says whether this task may administer the system, `CAP_SYS_ADMIN`; it is then noted that it did.
+pub(crate) fn capable_sys_admin() -> bool {
+    // CAST: A small number.
+    const CAP: c_int = bindings::CAP_SYS_ADMIN as c_int;
+    // SAFETY: No requirements.
+    unsafe { bindings::cohfs_capable(CAP) }
+}
+
 /// Says whether this task acts on file systems as user `uid`, by the numbers of the first user
 /// namespace.
 pub(crate) fn is_fsuid(uid: u32) -> bool {

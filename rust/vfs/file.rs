@@ -68,6 +68,22 @@ impl<T: FileSystem> File<T> {
         unsafe { (*self.0.get()).f_mode & bindings::COHFS_CONST_FMODE_WRITE != 0 }
     }
 
+    /// Sees to it that the mount can be written until the result is dropped: it is not frozen, nor
+    /// made read-only.
+    ///
+    /// # Context
+    ///
+    /// May sleep, until a frozen volume is thawed.
+    ///
+    /// # Errors
+    ///
+    /// [`EROFS`] if it is read-only.
+    pub(crate) fn want_write(&self) -> Result<WantWrite<'_, T>> {
+        // SAFETY: Valid by the type invariants.
+        to_result(unsafe { bindings::mnt_want_write_file(self.0.get()) })?;
+        Ok(WantWrite(self))
+    }
+
     /// Notes an access of the file's data.
     pub(crate) fn accessed(&self) {
         // SAFETY: Valid by the type invariants.
@@ -107,6 +123,17 @@ impl<T: FileSystem> File<T> {
     pub(crate) fn sync(&self, start: i64, end: i64, datasync: bool) -> Result {
         // SAFETY: Valid by the type invariants.
         to_result(unsafe { bindings::simple_fsync(self.0.get(), start, end, datasync.into()) })
+    }
+}
+
+/// A mount that can be written.
+#[must_use = "the mount may be frozen when this is dropped"]
+pub(crate) struct WantWrite<'a, T: FileSystem>(&'a File<T>);
+
+impl<T: FileSystem> Drop for WantWrite<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: Begun by `want_write`.
+        unsafe { bindings::mnt_drop_write_file(self.0 .0.get()) };
     }
 }
 

@@ -23,6 +23,7 @@ use core::{
 };
 use kernel::{
     container_of,
+    error::to_result,
     num::casts::u32_as_usize,
     prelude::*,
     types::Opaque, //
@@ -184,6 +185,38 @@ impl<T: FileSystem> AnySuperBlock<T> {
     pub(crate) fn clean_bdev_aliases(&self, first: u64, len: u64) {
         // SAFETY: There is a block device, by the type invariants.
         unsafe { bindings::clean_bdev_aliases((*self.as_raw()).s_bdev, first, len) };
+    }
+
+    /// Returns the least number of bytes that the device can discard; nothing if it cannot.
+    pub(crate) fn discard_granularity(&self) -> Option<u32> {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe {
+            let bdev = (*self.as_raw()).s_bdev;
+            (bindings::cohfs_bdev_max_discard_sectors(bdev) != 0)
+                .then(|| bindings::cohfs_bdev_discard_granularity(bdev))
+        }
+    }
+
+    /// Tells the device that it need not keep the bytes of `len` blocks from `first` on.
+    ///
+    /// # Context
+    ///
+    /// May sleep until the device is done.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(crate) fn discard(&self, first: u64, len: u64) -> Result {
+        let bits = self.block_bits() - 9;
+        // SAFETY: There is a block device, by the type invariants.
+        to_result(unsafe {
+            bindings::blkdev_issue_discard(
+                (*self.as_raw()).s_bdev,
+                first << bits,
+                len << bits,
+                bindings::COHFS_CONST_GFP_NOFS,
+            )
+        })
     }
 
     /// Says whether every change is to be on the device before it is reported: `-o sync`.

@@ -76,6 +76,10 @@ pub(in crate::fs) fn alloc_blocks(inode: &Inode, goal: DiskBlock, max: u32) -> R
         }
         // All that is free may be in the windows of others, who do not use it yet.
     }
+    if let Some(run) = search(sb, goal, want, None)? {
+        return Ok(run);
+    }
+    sb.data().space.wait_for_trim();
     search(sb, goal, want, None)?.ok_or(ENOSPC)
 }
 

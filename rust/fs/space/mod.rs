@@ -19,6 +19,7 @@
 //! inode lock or folio lock           whoever wants space (mm/filemap.c)
 //!   tree lock of the inode           fs/tree
 //!     mutex of its Reservation       window.rs
+//!       mutex of a trim              waited for, if nothing else is free
 //!       buffer lock                  reading a bitmap; syncing it
 //!       spin lock of a group         counts, windows; nothing sleeps under it
 //!       mutex of the super block     state.rs, to note damage
@@ -34,6 +35,7 @@ mod bits;
 mod blocks;
 mod group;
 mod inodes;
+mod trim;
 mod window;
 
 pub(super) use self::{
@@ -47,6 +49,7 @@ pub(super) use self::{
         alloc_inode,
         free_inode, //
     },
+    trim::trim,
     window::{
         discard_window,
         Reservation, //
@@ -61,11 +64,15 @@ use crate::{
     vfs::PerCpuCounter,
 };
 use kernel::{
+    new_mutex,
     num::casts::u32_as_usize,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
     },
 };
 use pin_init::pin_data;
@@ -82,6 +89,9 @@ pub(super) struct Space {
     dirs: PerCpuCounter,
     /// Files that are written have windows; changed by a remount.
     reservation: Atomic<bool>,
+    /// Held while free blocks are taken to be discarded.
+    #[pin]
+    trimming: Mutex<()>,
 }
 
 impl Space {
@@ -96,7 +106,13 @@ impl Space {
             dirs <- PerCpuCounter::new(total(&groups, GroupCount::UsedDirs)),
             groups,
             reservation: Atomic::new(reservation),
+            trimming <- new_mutex!((), "cohfs_trimming"),
         })
+    }
+
+    /// Waits until the blocks are free again that are just being discarded.
+    fn wait_for_trim(&self) {
+        drop(self.trimming.lock());
     }
 
     /// Says whether files that are written are to have windows from now on.

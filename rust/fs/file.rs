@@ -68,6 +68,7 @@ impl file_ops::Operations for File {
     }
 
     fn read_iter(mut iocb: Kiocb<'_, Cohfs>, to: &mut IovIterDest<'_>) -> Result<usize> {
+        iocb.file().inode().sb().check_up()?;
         if !iocb.is_direct() {
             return iocb.read_cached(to);
         }
@@ -75,6 +76,7 @@ impl file_ops::Operations for File {
     }
 
     fn write_iter(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) -> Result<usize> {
+        iocb.file().inode().sb().check_up()?;
         if iocb.is_direct() {
             return direct::write(iocb, from);
         }
@@ -91,6 +93,7 @@ impl file_ops::Operations for File {
     }
 
     fn fallocate(file: &vfs::File<Cohfs>, change: Fallocate, range: ByteRange) -> Result {
+        file.inode().sb().check_up()?;
         match change {
             Fallocate::PunchHole => fallocate::punch_hole(file, range),
             Fallocate::ZeroRange { keep_size } => fallocate::zero_range(file, range, keep_size),
@@ -107,6 +110,7 @@ impl fault::Operations for File {
     type Reserved<'a> = ReservedHoles<'a>;
 
     fn reserve(inode: &Inode, range: ByteRange) -> Result<ReservedHoles<'_>> {
+        inode.sb().check_up()?;
         let (first, last) = map::blocks(inode, range)?;
         ReservedHoles::take(inode, first, last)
     }

@@ -10,6 +10,10 @@
 //! in turn.
 
 use super::{
+    shutdown::{
+        shutdown,
+        FS_IOC_SHUTDOWN, //
+    },
     trim::{
         trim,
         FITRIM, //
@@ -80,6 +84,7 @@ pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long
     match cmd {
         COHFS_IOC_INVALIDATE => invalidate_range(file, arg).map(|()| 0),
         FITRIM => trim(file, arg).map(|()| 0),
+        FS_IOC_SHUTDOWN => shutdown(file, arg).map(|()| 0),
         FS_IOC_GETVERSION | FS_IOC32_GETVERSION => version(file, arg).map(|()| 0),
         _ => Err(ENOTTY),
     }

@@ -46,6 +46,7 @@ impl Mapper for Map {
     type Fs = Cohfs;
 
     fn map(inode: &Inode, range: ByteRange, intent: Intent) -> Result<Extent> {
+        inode.sb().check_up()?;
         let bits = inode.sb().block_bits();
         let (first, last) = blocks(inode, range)?;
         // OVERFLOW: The last is not before the first.

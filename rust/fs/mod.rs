@@ -26,6 +26,7 @@ mod namei;
 mod new_inode;
 mod options;
 mod rename;
+mod shutdown;
 mod size;
 mod space;
 mod state;
@@ -39,7 +40,10 @@ use crate::vfs::{
     self,
     FileSystem, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::atomic::Relaxed, //
+};
 
 /// The file system type `cohfs`.
 pub(crate) struct Cohfs;
@@ -51,6 +55,10 @@ impl FileSystem for Cohfs {
     type Registered = Registered;
     type Super = super_block::Super;
     type Inode = inode::Private;
+
+    fn is_shut_down(data: &super_block::Super) -> bool {
+        data.is_down.load(Relaxed)
+    }
 }
 
 /// What is there once for all mounts.

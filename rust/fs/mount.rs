@@ -44,7 +44,10 @@ use kernel::{
         u32_as_usize, //
     },
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        atomic::Atomic, //
+    },
 };
 use pin_init::pin_init_scope;
 
@@ -110,6 +113,7 @@ impl mount::Operations for Cohfs {
                 overhead: disk.overhead(),
                 disk,
                 space <- Space::new(groups, options.reservation),
+                is_down: Atomic::new(false),
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(options),
                 xattr_users <- new_mutex!(()),
@@ -144,6 +148,7 @@ impl mount::Operations for Cohfs {
     }
 
     fn reconfigure(sb: &SuperBlock, context: &Request, rdonly: bool) -> Result {
+        sb.check_up()?;
         let data = sb.data();
         let options = context.applied_to(data.options());
         if options.sb != data.options().sb {

@@ -115,14 +115,14 @@ impl State {
     }
 
     /// Marks the volume as no longer in use, on the device. Nothing happens if it is not, or if damage
-    /// made it read-only: then it stays as it is, for `e2fsck` to look.
+    /// made it read-only: then it stays as it is, for `e2fsck` to look; nor if it is given up.
     ///
     /// # Errors
     ///
     /// That of the device.
     pub(super) fn end_writing(&self, sb: &SuperBlock) -> Result {
         let mut writable = self.writable.lock();
-        if let Some(ending) = writable.as_ref().filter(|_| !sb.is_rdonly()) {
+        if let Some(ending) = writable.as_ref().filter(|_| writes(sb)) {
             self.store_unmounted(sb, &ending.before)?;
         }
         *writable = None;
@@ -151,14 +151,14 @@ impl State {
     /// # Errors
     ///
     /// That of the device.
-    pub(super) fn thaw(&self) -> Result {
+    pub(super) fn thaw(&self, sb: &SuperBlock) -> Result {
         match &*self.writable.lock() {
-            Some(writable) => {
+            Some(writable) if writes(sb) => {
                 let now = now();
                 self.change(|raw| writable.before.store_mounted(raw, now))?;
                 self.buffer.sync()
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -229,7 +229,9 @@ impl State {
     pub(super) fn note_error(&self, sb: &SuperBlock) {
         let mut guard = self.writable.lock();
         match &mut *guard {
-            Some(writable) if !writable.error_noted => writable.error_noted = true,
+            Some(writable) if !writable.error_noted && sb.check_up().is_ok() => {
+                writable.error_noted = true;
+            }
             _ => return,
         }
         let noted = self.change(ext2::SuperBlock::store_error);
@@ -237,6 +239,11 @@ impl State {
             sb.err(format_args!("cannot mark it as damaged: {error:?}"));
         }
     }
+}
+
+/// Says whether the super block is still to be written.
+fn writes(sb: &SuperBlock) -> bool {
+    !sb.is_rdonly() && sb.check_up().is_ok()
 }
 
 /// Returns the time of day as the super block has it, which is until 2106.

@@ -7,6 +7,7 @@
 use super::{
     inode,
     options::Options,
+    shutdown,
     space::{
         self,
         Space, //
@@ -31,7 +32,10 @@ use crate::{
 use kernel::{
     prelude::*,
     seq_file::SeqFile,
-    sync::Mutex, //
+    sync::{
+        atomic::Atomic,
+        Mutex, //
+    },
 };
 use pin_init::pin_data;
 
@@ -48,6 +52,8 @@ pub(crate) struct Super {
     pub(super) space: Space,
     /// Blocks that can never hold data, as `statfs` counts them.
     pub(super) overhead: u32,
+    /// The volume is given up, see [`super::shutdown`].
+    pub(super) is_down: Atomic<bool>,
     #[pin]
     pub(super) state: State,
     /// Changed by a remount.
@@ -95,13 +101,15 @@ impl super_ops::Operations for Cohfs {
 
     fn evict_inode(inode: &Inode, deleted: bool) {
         space::discard_window(inode);
-        if deleted {
+        if deleted && inode.sb().check_up().is_ok() {
             inode::delete(inode);
         }
     }
 
     fn free_ino(inode: &Inode) {
-        inode::free_ino(inode);
+        if inode.sb().check_up().is_ok() {
+            inode::free_ino(inode);
+        }
     }
 
     fn sync_inode_metadata(inode: &Inode) -> Result {
@@ -109,6 +117,7 @@ impl super_ops::Operations for Cohfs {
     }
 
     fn sync_fs(sb: &SuperBlock, wait: bool) -> Result {
+        sb.check_up()?;
         sb.data().state().sync(sb, wait)
     }
 
@@ -117,7 +126,11 @@ impl super_ops::Operations for Cohfs {
     }
 
     fn unfreeze_fs(sb: &SuperBlock) -> Result {
-        sb.data().state().thaw()
+        sb.data().state().thaw(sb)
+    }
+
+    fn shutdown(sb: &SuperBlock) {
+        shutdown::give_up(sb);
     }
 
     fn put_super(sb: &SuperBlock) {

@@ -121,6 +121,7 @@ impl<T: FileSystem> File<T> {
     ///
     /// Those of all writes of the file since the last call on this open file.
     pub(crate) fn sync(&self, start: i64, end: i64, datasync: bool) -> Result {
+        self.inode().sb().check_up()?;
         // SAFETY: Valid by the type invariants.
         to_result(unsafe { bindings::simple_fsync(self.0.get(), start, end, datasync.into()) })
     }

@@ -120,6 +120,9 @@ pub(crate) trait FileSystem: Sized + Send + Sync + 'static {
 
     /// What it keeps for each inode, pinned. Dropping it must not sleep.
     type Inode: Send + Sync;
+
+    /// Says whether the volume is given up: nothing is read or written any more.
+    fn is_shut_down(data: &Self::Super) -> bool;
 }
 
 /// Returns the time of day in seconds.

@@ -277,6 +277,67 @@ impl<T: FileSystem> SuperBlock<T> {
             bindings::spin_unlock(&raw mut (*sb).s_inode_list_lock);
         }
     }
+
+    /// Lets nobody go on who wants something of a volume that is given up.
+    ///
+    /// # Errors
+    ///
+    /// [`EIO`] if it is.
+    pub(crate) fn check_up(&self) -> Result {
+        match T::is_shut_down(self.data()) {
+            true => Err(EIO),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`AnySuperBlock::bread`], unless the volume is given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnySuperBlock::bread`].
+    pub(crate) fn bread(&self, block: u64) -> Result<BufferHead> {
+        self.check_up()?;
+        self.0.bread(block)
+    }
+
+    /// As [`AnySuperBlock::getblk_new`], unless the volume is given up.
+    ///
+    /// # Errors
+    ///
+    /// As [`AnySuperBlock::getblk_new`], or [`EIO`].
+    pub(crate) fn getblk_new(&self, block: u64) -> Result<BufferHead> {
+        self.check_up()?;
+        self.0.getblk_new(block)
+    }
+
+    /// Freezes the volume, as the device's own command does, lets `change` take place, and thaws it.
+    ///
+    /// # Context
+    ///
+    /// May sleep: everything is written out.
+    ///
+    /// # Errors
+    ///
+    /// Those of freezing; nothing took place then.
+    pub(crate) fn while_frozen(&self, change: impl FnOnce()) -> Result {
+        // SAFETY: There is a block device, by the type invariants.
+        unsafe {
+            let bdev = (*self.as_raw()).s_bdev;
+            to_result(bindings::bdev_freeze(bdev))?;
+            change();
+            to_result(bindings::bdev_thaw(bdev))
+        }
+    }
+
+    /// Writes out what is dirty in the device's page cache, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(crate) fn sync_blockdev(&self) -> Result {
+        // SAFETY: There is a block device, by the type invariants.
+        to_result(unsafe { bindings::sync_blockdev((*self.as_raw()).s_bdev) })
+    }
 }
 
 impl<T: FileSystem> Deref for SuperBlock<T> {

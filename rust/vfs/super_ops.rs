@@ -69,6 +69,9 @@ pub(crate) trait Operations: debugfs::Operations {
     /// Takes up work after `freeze_fs`.
     fn unfreeze_fs(sb: &SuperBlock<Self>) -> Result;
 
+    /// Gives the volume up: its device is gone.
+    fn shutdown(sb: &SuperBlock<Self>);
+
     /// Last call of a mount; its inodes are gone.
     fn put_super(sb: &SuperBlock<Self>);
 
@@ -92,6 +95,7 @@ impl<T: Operations> VTable<T> {
         sync_fs: Some(Self::sync_fs),
         freeze_fs: Some(Self::freeze_fs),
         unfreeze_fs: Some(Self::unfreeze_fs),
+        shutdown: Some(Self::shutdown),
         put_super: Some(Self::put_super),
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
@@ -193,6 +197,14 @@ impl<T: Operations> VTable<T> {
         // SAFETY: By our requirements.
         let sb = unsafe { SuperBlock::<T>::from_raw(sb) };
         from_result(|| T::unfreeze_fs(sb).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with the super block of a mount in use.
+    unsafe extern "C" fn shutdown(sb: *mut bindings::super_block) {
+        // SAFETY: By our requirements.
+        T::shutdown(unsafe { SuperBlock::<T>::from_raw(sb) });
     }
 
     /// # Safety

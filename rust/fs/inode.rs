@@ -207,6 +207,7 @@ fn store(inode: &Inode, dtime: u32) -> Result {
     disk.mtime = now.mtime;
     disk.ctime = now.ctime;
     disk.dtime = dtime;
+    disk.generation = now.generation;
     disk.links = u16::try_from(now.nlink).map_err(|_| EINVAL)?;
     disk.sectors = u32::try_from(now.sectors).map_err(|_| EFBIG)?;
     disk.flags = data.flags.load(Relaxed);

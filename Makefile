@@ -9,12 +9,15 @@
 #       cohfs.ko alone, in this directory, with make and the compilers of that kernel;
 #       then `make KDIR=... modules_install`.
 #
+#   make tools_install [DESTDIR=DIR]
+#       mkfs.cohfs and fsck.cohfs, which are those of ext2, and the man page.
+#
 # The kernel's build system reads Kbuild, not this file.
 
 .DEFAULT_GOAL := modules
 
 LAB := run test compare shell doctor setup paths list report check tidy
-.PHONY: $(LAB) modules modules_install clean help bootstrap
+.PHONY: $(LAB) modules modules_install tools_install clean help bootstrap
 
 help:
 	@echo 'make run              compare cohfs with stock ext2 in a virtual machine'
@@ -23,6 +26,7 @@ help:
 	@echo 'make shell            a prompt in the virtual machine'
 	@echo 'make doctor           what this machine lacks'
 	@echo 'make KDIR=DIR         build cohfs.ko for the built kernel in DIR'
+	@echo 'make tools_install    mkfs.cohfs, fsck.cohfs and the man page, below DESTDIR'
 	@echo 'make clean            remove what was built'
 	@echo 'Options go to ARGS=, as in: make test ARGS="T21 --variant base"'
 
@@ -47,9 +51,23 @@ bootstrap:
 			echo 'error: no C compiler. Run that command as root, then try again.' >&2; \
 			exit 69; }; }
 
+# --- What goes beside the module ---------------------------------------------------------
+
+sbindir ?= /usr/sbin
+mandir ?= /usr/share/man
+
+# mount(8) and fsck(8) look for them by the name of the file system. e2fsprogs goes by the name that
+# it is called by, so links would do for fsck; mke2fs would take the name for a kind of ext4.
+tools_install:
+	install -d '$(DESTDIR)$(sbindir)' '$(DESTDIR)$(mandir)/man5'
+	printf '#!/bin/sh\nexec mke2fs -t ext2 "$$@"\n' > '$(DESTDIR)$(sbindir)/mkfs.cohfs'
+	printf '#!/bin/sh\nexec e2fsck "$$@"\n' > '$(DESTDIR)$(sbindir)/fsck.cohfs'
+	chmod 755 '$(DESTDIR)$(sbindir)/mkfs.cohfs' '$(DESTDIR)$(sbindir)/fsck.cohfs'
+	install -m 644 Documentation/cohfs.5 '$(DESTDIR)$(mandir)/man5/cohfs.5'
+
 # --- The module alone ------------------------------------------------------------------
 
-ifneq ($(filter-out $(LAB) help bootstrap,$(or $(MAKECMDGOALS),modules)),)
+ifneq ($(filter-out $(LAB) help bootstrap tools_install,$(or $(MAKECMDGOALS),modules)),)
 
 # What a tree was built with is in its configuration.
 ifneq ($(KDIR),)

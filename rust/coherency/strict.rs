@@ -70,16 +70,8 @@ fn try_to_make_way<'a>(
     Ok(make_empty(&gate, range, counters)?.then_some(gate))
 }
 
-/// Writes out every folio over `range` and takes it out of the page cache. Returns whether none is
-/// left, which stays so for as long as `closed` keeps others out.
-///
-/// # Context
-///
-/// May sleep. Takes folio locks.
-///
-/// # Errors
-///
-/// As [`make_way`].
+/// Writes out every folio over `range` and removes it. Returns whether none is left, which stays so
+/// for as long as `closed` keeps others out. May sleep, takes folio locks, and fails as [`make_way`].
 pub(crate) fn make_empty(
     closed: &impl KeepsOut,
     range: ByteRange,

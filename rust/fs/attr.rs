@@ -58,6 +58,7 @@ impl inode_ops::Operations for Attr {
 ///
 /// [`EPERM`] and others if the caller may not; those of [`size::set`].
 pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
+    inode.sb().check_up()?;
     change.prepare()?;
     if let Some(size) = change.size().filter(|&size| size != inode.size()) {
         size::set(inode, size, change.lock())?;

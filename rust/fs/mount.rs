@@ -64,7 +64,8 @@ const DESC_SIZE: usize = 32;
 const MIN_BLOCK_SIZE: u32 = 1024;
 
 /// Why a volume that is mounted by a copy of its super block is not written.
-const BACKUP: &str = "can only be mounted read-only with sb=: the copies of the descriptors are old; \
+const BACKUP: &str =
+    "can only be mounted read-only with sb=: the copies of the descriptors are old; \
                       e2fsck -b writes the first super block anew";
 
 impl mount::Operations for Cohfs {

@@ -41,13 +41,22 @@ use kernel::{
 
 /// Options of fs/ext2 that are not taken, and why.
 const REFUSED: &[(&[u8], &str)] = &[
-    (b"dax", "there is no DAX: all data goes through the page cache"),
+    (
+        b"dax",
+        "there is no DAX: all data goes through the page cache",
+    ),
     (b"grpquota", NO_QUOTA),
-    (b"nobh", "data has never buffer heads, so that there is nothing to choose"),
+    (
+        b"nobh",
+        "data has never buffer heads, so that there is nothing to choose",
+    ),
     (b"oldalloc", "directories are placed by Orlov's rule only"),
     (b"quota", NO_QUOTA),
     (b"usrquota", NO_QUOTA),
-    (b"xip", "there is no DAX: all data goes through the page cache"),
+    (
+        b"xip",
+        "there is no DAX: all data goes through the page cache",
+    ),
 ];
 
 const NO_QUOTA: &str = "quota is not kept";

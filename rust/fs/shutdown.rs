@@ -47,7 +47,9 @@ pub(super) fn shutdown(file: &File<Cohfs>, arg: UserPtr) -> Result {
         return Err(EPERM);
     }
     let sb = file.inode().sb();
-    let what = UserSlice::new(arg, size_of::<u32>()).reader().read::<u32>()?;
+    let what = UserSlice::new(arg, size_of::<u32>())
+        .reader()
+        .read::<u32>()?;
     match what {
         FLUSH_ALL if sb.check_up().is_ok() => sb.while_frozen(|| give_up(sb)),
         FLUSH_METADATA if sb.check_up().is_ok() => {

@@ -68,7 +68,9 @@ pub(super) fn trim(file: &File<Cohfs>, arg: UserPtr) -> Result {
     }
     let _writable = file.want_write()?;
     if !sb.data().state().was_clean() {
-        sb.err(format_args!("not trimmed, for it was not clean; run e2fsck"));
+        sb.err(format_args!(
+            "not trimmed, for it was not clean; run e2fsck"
+        ));
         return Err(EUCLEAN);
     }
     // A device that discards more than a group at once only gets nothing.

@@ -96,7 +96,9 @@ impl<T: Operations> VTable<T> {
         let dir = unsafe { Inode::<T>::from_raw((*child).d_inode) };
         match T::parent(dir) {
             // SAFETY: C takes over the reference.
-            Ok(parent) => unsafe { bindings::d_obtain_alias(ARef::into_raw(parent).as_ptr().cast()) },
+            Ok(parent) => unsafe {
+                bindings::d_obtain_alias(ARef::into_raw(parent).as_ptr().cast())
+            },
             Err(error) => error.to_ptr(),
         }
     }

@@ -22,6 +22,7 @@ mod aops;
 mod attr;
 mod buffer_head;
 mod dentry;
+mod device;
 mod dir;
 mod direct;
 mod extents;
@@ -45,6 +46,7 @@ mod stand_in;
 mod super_block;
 mod symlink;
 mod task;
+mod zero;
 
 pub(crate) mod cred;
 pub(crate) mod debugfs;

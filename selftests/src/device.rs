@@ -122,6 +122,22 @@ impl Device {
         self.reader.is_some() && sys::fibmap_unit(file).is_ok() && self.locate(file, 0).is_ok()
     }
 
+    /// Reads `len` bytes of the device from byte `place` on.
+    pub fn read_at(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
+        self.read_raw(place, len)
+    }
+
+    /// How many writes the device has done so far.
+    pub fn writes(&self) -> Result<u64> {
+        let path = self.sysfs.join("stat");
+        let text = fs::read_to_string(&path)
+            .map_err(|error| skip(format!("{} cannot be read: {error}", path.display())))?;
+        let writes = text.split_whitespace().nth(4);
+        writes
+            .and_then(|writes| writes.parse().ok())
+            .with_context(|| format!("{} holds {text:?}", path.display()))
+    }
+
     fn read_raw(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
         let reader = self
             .reader

@@ -18,6 +18,7 @@
 //! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
 //! | [`mount`], [`loop_device`] | file systems that are mounted again, or lie in a file |
 //! | [`watch`] | what the kernel tells of errors of a file system |
+//! | [`space`], [`handle`] | extents, swap and leases; files by handle |
 //! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
 //! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
@@ -32,6 +33,7 @@ pub mod file;
 pub mod freeze;
 pub mod full_disk;
 pub mod generator;
+pub mod handle;
 pub mod hazard;
 pub mod judge;
 mod judge_file;
@@ -46,6 +48,7 @@ pub mod prepare;
 pub mod queue;
 pub mod registry;
 pub mod runner;
+pub mod space;
 pub mod storm;
 pub mod sys;
 pub mod timeline;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Unmounts a file system and mounts it again as it was.
+//! Unmounts a file system and mounts it again as it was or otherwise.
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
@@ -68,7 +70,7 @@ impl Mount {
     pub fn again(&self) -> Result<(), Errno> {
         // A loop device that nobody has open goes when it is unmounted.
         let _held = File::open(&self.source);
-        rustix::mount::unmount(&self.dir, UnmountFlags::empty())?;
+        self.unmount()?;
         rustix::mount::mount(
             &self.source,
             &self.dir,
@@ -77,6 +79,74 @@ impl Mount {
             Some(self.options.as_c_str()),
         )
     }
+
+    /// Unmounts, and mounts with other options. It is not mounted afterwards if they are refused.
+    pub fn other(&self, options: &str) -> Result<(), Errno> {
+        self.unmount()?;
+        self.mount(options)
+    }
+
+    /// Remounts with `options`; it is mounted for writing unless `ro` is among them.
+    pub fn change(&self, options: &str) -> Result<(), Errno> {
+        let (flags, options) = split(options)?;
+        rustix::mount::mount_remount(&self.dir, flags, options.as_c_str())
+    }
+
+    /// Has `work` done on the device while nothing of it is mounted.
+    pub fn with_device(&self, work: impl FnOnce(&File) -> io::Result<()>) -> anyhow::Result<()> {
+        self.unmount().context("unmounting it")?;
+        let done = File::options()
+            .read(true)
+            .write(true)
+            .open(&self.source)
+            .and_then(|device| {
+                work(&device)?;
+                device.sync_all()
+            });
+        self.mount(&self.options.to_string_lossy())
+            .context("mounting it again")?;
+        done.with_context(|| format!("writing {}", self.source.display()))
+    }
+
+    /// Whether the file system is of the family of ext2, with its options.
+    pub fn is_ext(&self) -> bool {
+        ["cohfs", "ext2", "ext3", "ext4"].contains(&&*self.kind)
+    }
+
+    /// Whether `/proc/mounts` shows the option now.
+    pub fn shows(&self, option: &str) -> bool {
+        Self::of(&self.dir).is_ok_and(|now| {
+            let options = now.options.to_string_lossy();
+            options.split(',').any(|shown| shown == option)
+        })
+    }
+
+    fn mount(&self, options: &str) -> Result<(), Errno> {
+        let (flags, options) = split(options)?;
+        let options = Some(options.as_c_str());
+        rustix::mount::mount(&self.source, &self.dir, &*self.kind, flags, options)
+    }
+
+    /// Unmounts it, if it is mounted.
+    fn unmount(&self) -> Result<(), Errno> {
+        match rustix::mount::unmount(&self.dir, UnmountFlags::empty()) {
+            Err(Errno::INVAL) => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// Takes `ro` and `rw` out of `options`, which mount(2) has as flags.
+fn split(options: &str) -> Result<(MountFlags, CString), Errno> {
+    let flags = match options.split(',').any(|option| option == "ro") {
+        true => MountFlags::RDONLY,
+        false => MountFlags::empty(),
+    };
+    let others = options
+        .split(',')
+        .filter(|option| !["ro", "rw"].contains(option));
+    let others = others.collect::<Vec<_>>().join(",");
+    Ok((flags, CString::new(others).map_err(|_| Errno::INVAL)?))
 }
 
 #[cfg(test)]

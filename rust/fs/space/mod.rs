@@ -96,10 +96,7 @@ pub(super) struct Space {
 
 impl Space {
     /// Makes it of all groups, in order. Files that are written have windows if `reservation`.
-    pub(super) fn new(
-        groups: Pin<KVBox<[Group]>>,
-        reservation: bool,
-    ) -> impl PinInit<Self, Error> {
+    pub(super) fn new(groups: Pin<KVBox<[Group]>>, reservation: bool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             free_blocks <- PerCpuCounter::new(total(&groups, GroupCount::FreeBlocks)),
             free_inodes <- PerCpuCounter::new(total(&groups, GroupCount::FreeInodes)),

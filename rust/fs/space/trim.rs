@@ -44,7 +44,8 @@ pub(in crate::fs) fn trim(sb: &SuperBlock, range: Range<u64>, min_len: u32) -> R
         let end = range.end.min(u64::from(last.get()) + 1);
         if start < end {
             // BOUNDS: In the group, which has at most 2^15 blocks.
-            let bits = u32::try_from(start)? - first.get()..u32::try_from(end - 1)? - first.get() + 1;
+            let bits =
+                u32::try_from(start)? - first.get()..u32::try_from(end - 1)? - first.get() + 1;
             trimmed += trim_group(sb, data.space.group(number)?, first, bits, min_len)?;
         }
     }

@@ -16,6 +16,7 @@ mod entries;
 mod errors;
 mod fallback;
 mod full;
+mod given_up;
 mod granularity;
 mod holes;
 mod invalidate;
@@ -29,7 +30,9 @@ mod nowait;
 mod outside;
 mod overlap;
 mod pinned;
+mod places;
 mod poked;
+mod punch;
 mod read_write;
 mod readers;
 mod reclaim;
@@ -41,6 +44,7 @@ mod sparse;
 mod stacked;
 mod storms;
 mod uptodate;
+mod volume;
 
 /// Every group of claims, in the order in which they run.
 pub const GROUPS: &[&[Claim]] = &[
@@ -80,6 +84,10 @@ pub const GROUPS: &[&[Claim]] = &[
     size::CLAIMS,
     device_cache::CLAIMS,
     stacked::CLAIMS,
+    punch::CLAIMS,
+    places::CLAIMS,
+    volume::CLAIMS,
+    given_up::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file system as a whole: mounted again, and mounted otherwise.
+//!
+//! These claims unmount the file system that they are tried on, so nobody else may use it, and
+//! leave it mounted as it was.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use anyhow::bail;
+use rustix::io::Errno;
+
+use super::scratch::Scratch;
+use crate::handle::Handle;
+use crate::judge::Judge;
+use crate::mount::Mount;
+use crate::registry::Claim;
+use crate::registry::Expect;
+use crate::registry::Needs;
+use crate::registry::Stage;
+use crate::verdict::Outcome;
+use crate::verdict::Verdict;
+use crate::verdict::skip;
+
+/// The claims of this file.
+pub(super) const CLAIMS: &[Claim] = &[
+    Claim {
+        id: "V1",
+        name: "handle_finds_the_file_until_it_is_gone",
+        rule: "open_by_handle_at(2), Documentation/filesystems/nfs/exporting.rst",
+        summary: "Handles of a file deep down and of its directory find them again after the file \
+                  system was unmounted and mounted, also when nothing of the way there is cached; \
+                  and `..` leads to the root from there. When the file is removed, and its number is \
+                  another's, the handle is stale; so is one that is made up.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: handle_finds_the_file_until_it_is_gone,
+    },
+    Claim {
+        id: "V2",
+        name: "read_only_is_read_only_and_ends",
+        rule: "mount(2), MS_REMOUNT",
+        summary: "The file system is remounted read-only: what was written is on the disk, and \
+                  every change is EROFS. It cannot be, while a file is open for writing. Remounted \
+                  for writing, it is written again.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: read_only_is_read_only_and_ends,
+    },
+    Claim {
+        id: "V6",
+        name: "options_do_what_they_say_and_are_shown",
+        rule: "ext2(5)",
+        summary: "grpid gives a new file the group of its directory, minixdf counts what the format \
+                  takes for itself, and /proc/mounts shows them. What a file system does not have \
+                  is refused, and it stays as it was.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: options_do_what_they_say_and_are_shown,
+    },
+    Claim {
+        id: "V7",
+        name: "copy_of_the_super_block_mounts_read_only",
+        rule: "sb= of ext2(5)",
+        summary: "With sb= the file system is mounted by the copy of the super block and of the \
+                  descriptors in the second group, and its files are all there. What the copies say \
+                  of free space is old: so it is not written, and the disk stays as it is.",
+        needs: Needs::SMALL_BLOCKS,
+        expect: Expect::KEPT,
+        files: &[],
+        run: copy_of_the_super_block_mounts_read_only,
+    },
+];
+
+/// Looks at what is mounted on the claim's directory, or skips the claim.
+pub(super) fn mounted(stage: &Stage<'_>) -> Result<Mount> {
+    Mount::of(stage.dir).map_err(|error| skip(format!("nothing of its own is mounted: {error}")))
+}
+
+/// Unmounts and mounts again, or skips the claim if somebody uses it.
+pub(super) fn again(mount: &Mount) -> Result<()> {
+    match mount.again() {
+        Err(Errno::BUSY | Errno::PERM) => Err(skip("it cannot be unmounted")),
+        done => done.context("mounting it again"),
+    }
+}
+
+/// Remounts with options, or skips the claim if there are none such.
+pub(super) fn remount(mount: &Mount, options: &str) -> Result<()> {
+    match mount.change(options) {
+        Err(Errno::INVAL) => Err(skip(format!("it takes no {options}"))),
+        done => done.with_context(|| format!("remounting with {options}")),
+    }
+}
+
+/// Requires that `done` failed with `errno`.
+pub(super) fn fails<T>(judge: &mut Judge, what: &str, done: io::Result<T>, errno: i32) {
+    let found = done.err().map(|error| error.raw_os_error());
+    judge.require(found == Some(Some(errno)), Verdict::Error, || {
+        format!("{what}: {found:?}, not {errno}")
+    });
+}
+
+fn handle_finds_the_file_until_it_is_gone(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    let mut judge = Judge::new();
+    let room = Scratch::new(stage)?;
+    let deep = room.join("a/b/c");
+    fs::create_dir_all(&deep)?;
+    let path = deep.join("file");
+    fs::write(&path, b"what it holds")?;
+    let handles = match (Handle::of(&path), Handle::of(&deep)) {
+        (Ok(file), Ok(dir)) => [file, dir],
+        (file, _) => return Err(skip(format!("there are no handles: {:?}", file.err()))),
+    };
+    again(&mount)?;
+    let root = File::open(stage.dir)?;
+    let dir = handles[1]
+        .open(&root)
+        .context("opening the directory by its handle")?;
+    let names = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&dir));
+    let up = fs::metadata(format!("{names}/../../../.."))?;
+    judge.require(up.ino() == root.metadata()?.ino(), Verdict::Error, || {
+        format!("four directories up is inode {}", up.ino())
+    });
+    let file = handles[0]
+        .open(&root)
+        .context("opening the file by its handle")?;
+    let held = io::read_to_string(&file)?;
+    judge.require(held == "what it holds", Verdict::Lost, || {
+        format!("the file holds {held:?}")
+    });
+    let number = file.metadata()?.ino();
+    drop((file, dir));
+
+    fs::remove_file(&path)?;
+    fails(&mut judge, "removed", handles[0].open(&root), libc::ESTALE);
+    let mut others = 0..64;
+    let reused = others.any(|n| {
+        let other = deep.join(n.to_string());
+        fs::write(&other, b"another").is_ok()
+            && fs::metadata(&other).is_ok_and(|stat| stat.ino() == number)
+    });
+    if reused {
+        fails(
+            &mut judge,
+            "another's number",
+            handles[0].open(&root),
+            libc::ESTALE,
+        );
+    } else {
+        judge.fact("the number was not given to another file");
+    }
+    for number in [0_u32, 1, 7, 0x7fff_ffff] {
+        let made_up = handles[0].changed(|bytes| {
+            if let Some(place) = bytes.get_mut(..4) {
+                place.copy_from_slice(&number.to_ne_bytes());
+            }
+        });
+        fails(&mut judge, "made up", made_up.open(&root), libc::ESTALE);
+    }
+    drop(root);
+    drop(room);
+    Ok(judge.outcome())
+}
+
+fn read_only_is_read_only_and_ends(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    let mut judge = Judge::new();
+    let room = Scratch::new(stage)?;
+    let path = room.join("file");
+    fs::write(&path, b"before")?;
+    let writer = File::options().append(true).open(&path)?;
+    let busy = mount.change("ro");
+    judge.require(busy == Err(Errno::BUSY), Verdict::Error, || {
+        format!("read-only with a file open for writing: {busy:?}")
+    });
+    drop(writer);
+    mount.change("ro").context("remounting read-only")?;
+    fails(&mut judge, "write", fs::write(&path, b"now"), libc::EROFS);
+    fails(
+        &mut judge,
+        "create",
+        File::create(room.join("new")),
+        libc::EROFS,
+    );
+    fails(&mut judge, "remove", fs::remove_file(&path), libc::EROFS);
+    fails(
+        &mut judge,
+        "mkdir",
+        fs::create_dir(room.join("dir")),
+        libc::EROFS,
+    );
+    let held = fs::read_to_string(&path)?;
+    judge.require(held == "before", Verdict::Lost, || {
+        format!("it holds {held:?}")
+    });
+    mount.change("rw").context("remounting for writing")?;
+    fs::write(&path, b"after")?;
+    again(&mount)?;
+    let held = fs::read_to_string(&path)?;
+    judge.require(held == "after", Verdict::Lost, || {
+        format!("then it holds {held:?}")
+    });
+    Ok(judge.outcome())
+}
+
+fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    if !mount.is_ext() {
+        return Err(skip("it has not the options of ext2"));
+    }
+    let mut judge = Judge::new();
+    let room = Scratch::new(stage)?;
+    std::os::unix::fs::chown(room.path(), None, Some(1234))?;
+    let small = rustix::fs::statvfs(stage.dir)?.f_blocks;
+    remount(&mount, "minixdf,grpid")?;
+    judge.require(
+        mount.shows("minixdf") && mount.shows("grpid"),
+        Verdict::Error,
+        || "/proc/mounts shows neither".to_owned(),
+    );
+    let large = rustix::fs::statvfs(stage.dir)?.f_blocks;
+    judge.require(large > small, Verdict::Error, || {
+        format!("{large} blocks with minixdf, {small} without")
+    });
+    fs::write(room.join("bsd"), b"x")?;
+    remount(&mount, "bsddf,nogrpid")?;
+    fs::write(room.join("sysv"), b"x")?;
+    let groups = (
+        fs::metadata(room.join("bsd"))?.gid(),
+        fs::metadata(room.join("sysv"))?.gid(),
+    );
+    judge.require(groups == (1234, 0), Verdict::Error, || {
+        format!("groups with and without grpid: {groups:?}")
+    });
+    for option in [
+        "no-such-option",
+        "errors=perhaps",
+        "resuid=nobody",
+        "minixdf=1",
+    ] {
+        let refused = mount.change(option);
+        judge.require(refused.is_err(), Verdict::Error, || {
+            format!("{option} was taken")
+        });
+    }
+    judge.require(!mount.shows("minixdf"), Verdict::Error, || {
+        "minixdf is shown although it was undone".to_owned()
+    });
+    Ok(judge.outcome())
+}
+
+/// Where the second group begins, in KiB: with 8192 blocks of 1024 bytes in each.
+const SECOND_GROUP: u64 = 8193;
+
+fn copy_of_the_super_block_mounts_read_only(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    if !mount.is_ext() {
+        return Err(skip("it has not the options of ext2"));
+    }
+    let stat = rustix::fs::statvfs(stage.dir)?;
+    if stat.f_blocks * stat.f_frsize < SECOND_GROUP << 10 {
+        return Err(skip("it has one group, and no copy of its super block"));
+    }
+    let mut judge = Judge::new();
+    let room = Scratch::new(stage)?;
+    let path = room.join("file");
+    fs::write(&path, b"found by the copy")?;
+    let options = ["sb=8193", "ro,sb=8193"].map(|options| mount.other(options));
+    match options.map(|options| options.map(|()| fs::read_to_string(&path))) {
+        [Err(_), Ok(read)] => {
+            let read = read?;
+            judge.require(read == "found by the copy", Verdict::Lost, || {
+                format!("the file holds {read:?}")
+            });
+        }
+        [Ok(_), _] => judge.fact("it was mounted for writing by the copy"),
+        [Err(_), Err(error)] => bail!("it is not mounted with sb=: {error}"),
+    }
+    again(&mount)?;
+    fs::write(&path, b"written again")?;
+    Ok(judge.outcome())
+}

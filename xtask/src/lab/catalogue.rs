@@ -25,6 +25,22 @@ pub(crate) struct Claim {
     pub(crate) needs: Needs,
     /// For each policy of cohfs, the verdicts that are as designed.
     pub(crate) expect: BTreeMap<String, Vec<Verdict>>,
+    /// Who does what when, if it is a race.
+    #[serde(default)]
+    pub(crate) timeline: Vec<Act>,
+}
+
+/// One step of somebody's in a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Act {
+    /// Who.
+    pub(crate) actor: String,
+    /// What.
+    pub(crate) step: String,
+    /// The tick in which it begins.
+    pub(crate) from: u8,
+    /// The tick in which it ends.
+    pub(crate) to: u8,
 }
 
 /// What a claim must be run on.
@@ -94,6 +110,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+impl Verdict {
+    /// Every verdict and what it means, in the order in which they are documented.
+    pub(crate) const MEANINGS: [(Self, &str); 9] = [
+        (Self::Kept, "the promise held"),
+        (Self::Stale, "old bytes were seen"),
+        (Self::Lost, "acknowledged bytes are gone"),
+        (Self::Torn, "a mixture of versions"),
+        (Self::Error, "the caller was told"),
+        (Self::FalseError, "a bystander was hit for nothing"),
+        (Self::Hang, "it did not come back"),
+        (Self::Skip, "it could not be tried"),
+        (Self::NotRun, "the machine ended before it"),
+    ];
+}
+
 /// A verdict and how it was reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Finding {
@@ -105,6 +136,9 @@ pub(crate) struct Finding {
     /// Milliseconds of the guest.
     #[serde(default)]
     pub(crate) ms: u64,
+    /// What the kernel said meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) log: Vec<String>,
 }
 
 /// Every claim, in the order of the program.

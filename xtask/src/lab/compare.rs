@@ -11,6 +11,7 @@ use super::images::{self, Bench};
 use super::matrix::Comparison;
 use super::outcome::{VmOutcome, worst};
 use super::plan;
+use super::report;
 use super::results::{Results, Status, TestResult};
 use crate::artifacts::Variant;
 use crate::context::Context;
@@ -101,6 +102,8 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
         variant: Variant::Base.name(),
     };
     results.write(&lab.dir)?;
+    report::keep_claims(&lab.dir, &claims)?;
+    report::write(&lab.dir)?;
     print!("{}", comparison.table());
     let exit = say_what_is_wrong(ctx, &results, &outcomes);
     hint(&lab, exit);
@@ -266,7 +269,7 @@ fn hint(lab: &Lab<'_>, exit: Exit) {
         .to_string();
     say(
         "Files",
-        format!("{latest}/ (compare.json, junit.xml, one console.log for each machine)"),
+        format!("{latest}/ (report.html, compare.json, one console.log for each machine)"),
     );
     if exit == Exit::Passed {
         say(

@@ -3,6 +3,7 @@
 //! The verbs `list` and `explain`: the catalogue for people. They need no kernel.
 
 use super::catalogue::{self, Claim, DiskKind};
+use super::timeline;
 use crate::context::Context;
 use crate::exit::{Exit, failure};
 use crate::{guest, setup};
@@ -39,6 +40,9 @@ pub(crate) fn explain(ctx: &Context, id: &str) -> Result<Exit> {
     for claim in found {
         println!("{}  {}\n", claim.id, claim.name.replace('_', " "));
         println!("{}\n", wrapped(&claim.summary, 96));
+        if !claim.timeline.is_empty() {
+            println!("{}", timeline::draw(&claim.timeline));
+        }
         println!("stands for  {}", claim.rule);
         println!("needs       {}", needs(claim));
         for policy in claim.expect.keys() {

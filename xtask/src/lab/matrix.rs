@@ -87,24 +87,27 @@ impl Comparison {
     /// How many claims each file system keeps, of those that could be tried.
     fn tally(&self) -> String {
         let of = |fs: &String| {
-            let verdicts: Vec<_> = self
-                .claims
-                .iter()
-                .filter_map(|row| row.verdicts.get(fs))
-                .map(|finding| finding.verdict)
-                .filter(|verdict| !matches!(verdict, Verdict::Skip | Verdict::NotRun))
-                .collect();
-            let kept = verdicts
-                .iter()
-                .filter(|&&verdict| verdict == Verdict::Kept)
-                .count();
-            format!("{fs} keeps {kept} of {}", verdicts.len())
+            let (kept, tried) = self.kept_of(fs);
+            format!("{fs} keeps {kept} of {tried}")
         };
         self.filesystems
             .iter()
             .map(of)
             .collect::<Vec<_>>()
             .join(" · ")
+    }
+
+    /// How many claims a file system keeps, and how many could be tried.
+    pub(crate) fn kept_of(&self, fs: &str) -> (usize, usize) {
+        let verdicts: Vec<_> = self
+            .claims
+            .iter()
+            .filter_map(|row| row.verdicts.get(fs))
+            .map(|finding| finding.verdict)
+            .filter(|verdict| !matches!(verdict, Verdict::Skip | Verdict::NotRun))
+            .collect();
+        let kept = verdicts.iter().filter(|&&verdict| verdict == Verdict::Kept);
+        (kept.count(), verdicts.len())
     }
 
     /// As JSON.

@@ -6,6 +6,7 @@ mod accel;
 mod boot;
 mod catalogue;
 mod compare;
+mod diff;
 mod explain;
 mod filesystem;
 pub(crate) mod images;
@@ -17,6 +18,7 @@ mod results;
 mod rundir;
 mod shell;
 mod test;
+mod timeline;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -63,10 +65,17 @@ pub(crate) enum Verb {
         /// Its id, such as T21
         id: String,
     },
-    /// Print the matrix of an earlier run again
+    /// Print the matrix of an earlier run again, and make its report.html anew
     Report {
         /// The run's name, a directory of target/lab/runs [default: the latest]
         run: Option<String>,
+    },
+    /// Say what differs between two runs: verdicts, or tests, that changed, came or went
+    Diff {
+        /// The earlier run, a directory of target/lab/runs
+        before: String,
+        /// The later one [default: the latest]
+        after: Option<String>,
     },
 }
 
@@ -88,5 +97,6 @@ pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
         Verb::List { json } => explain::list(ctx, json),
         Verb::Explain { id } => explain::explain(ctx, &id),
         Verb::Report { run } => report::run(ctx, run.as_deref()),
+        Verb::Diff { before, after } => diff::run(ctx, &before, after.as_deref()),
     }
 }

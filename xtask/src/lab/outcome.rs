@@ -158,6 +158,7 @@ impl VmOutcome {
                     verdict: Verdict::NotRun,
                     detail: "the machine ended before it".to_owned(),
                     ms: 0,
+                    log: Vec::new(),
                 }),
             });
         }

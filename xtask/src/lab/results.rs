@@ -6,7 +6,7 @@
 use super::rundir::RunDir;
 use anyhow::{Context as _, Result};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -52,16 +52,59 @@ pub(crate) struct Results {
 }
 
 /// `summary.json`.
-#[derive(Serialize)]
-struct Summary<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Summary {
     schema: u32,
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-    splats: usize,
-    seconds: f64,
-    kernel: &'a str,
-    variant: &'a str,
+    /// How many passed.
+    pub(crate) passed: usize,
+    /// How many failed.
+    pub(crate) failed: usize,
+    /// How many were skipped.
+    pub(crate) skipped: usize,
+    /// Complaints of kernels.
+    pub(crate) splats: usize,
+    /// How long all of it took.
+    pub(crate) seconds: f64,
+    /// The kernel's release.
+    pub(crate) kernel: String,
+    /// The kernel's variant.
+    pub(crate) variant: String,
+    /// What ran.
+    #[serde(default)]
+    pub(crate) tests: Vec<Recorded>,
+}
+
+/// A test in `summary.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    /// What it belongs to.
+    pub(crate) suite: String,
+    /// Its name in there.
+    pub(crate) name: String,
+    /// `passed`, `failed` or `skipped`.
+    pub(crate) status: String,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// What was seen if it failed, or why it was skipped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) why: String,
+}
+
+impl From<&TestResult> for Recorded {
+    fn from(test: &TestResult) -> Self {
+        let (status, why) = match &test.status {
+            Status::Passed => ("passed", ""),
+            Status::Failed(why) => ("failed", why.as_str()),
+            Status::Skipped(why) => ("skipped", why.as_str()),
+        };
+        Self {
+            suite: test.suite.clone(),
+            name: test.name.clone(),
+            status: status.to_owned(),
+            seconds: test.time.as_secs_f64(),
+            why: why.to_owned(),
+        }
+    }
 }
 
 impl Results {
@@ -90,8 +133,9 @@ impl Results {
             skipped,
             splats: self.splats,
             seconds: self.time.as_secs_f64(),
-            kernel: &self.kernel,
-            variant: self.variant,
+            kernel: self.kernel.clone(),
+            variant: self.variant.to_owned(),
+            tests: self.tests.iter().map(Recorded::from).collect(),
         };
         dir.write(
             "summary.json",

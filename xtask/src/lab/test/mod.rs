@@ -16,6 +16,7 @@ mod suites;
 use super::accel::Choice;
 use super::boot::{Lab, side_by_side};
 use super::outcome::{VmOutcome, worst};
+use super::report;
 use super::results::{Results, Status, TestResult};
 use crate::artifacts::Variant;
 use crate::check::CHECKS;
@@ -139,6 +140,7 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
         variant: Variant::Debug.name(),
     };
     results.write(&lab.dir)?;
+    report::write(&lab.dir)?;
     Ok(close(&results, &all.exits))
 }
 

@@ -130,9 +130,10 @@ impl Swap {
     pub fn on(path: &Path, file: &File, size: u64) -> io::Result<Self> {
         use std::os::unix::fs::FileExt;
         const PAGE: u64 = 4096;
-        // `union swap_header`: the version and the last page; the magic ends the first page.
-        file.write_all_at(&1_u32.to_ne_bytes(), 1024)?;
-        file.write_all_at(&((size / PAGE - 1) as u32).to_ne_bytes(), 1028)?;
+        // `union swap_header`: the version, the last page, and how many are bad; the magic ends the
+        // first page.
+        let header = [1, (size / PAGE - 1) as u32, 0];
+        file.write_all_at(&header.map(u32::to_ne_bytes).concat(), 1024)?;
         file.write_all_at(b"SWAPSPACE2", PAGE - 10)?;
         file.sync_all()?;
         let path = CString::new(path.as_os_str().as_bytes())?;

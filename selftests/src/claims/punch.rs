@@ -124,7 +124,10 @@ fn require(judge: &mut Judge, file: &ClaimFile, expected: &[u8], what: &str) -> 
     let mapping = file.map(Share::Shared)?;
     let sources = [
         ("read", file.read(0, expected.len())?),
-        ("mapping", mapping.load(0, expected.len())),
+        (
+            "mapping",
+            mapping.load(0, expected.len().min(mapping.len())),
+        ),
     ];
     compare(judge, sources, expected, what);
     Ok(())

@@ -12,7 +12,6 @@ use std::os::unix::fs::MetadataExt;
 
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::bail;
 use rustix::io::Errno;
 
 use super::scratch::Scratch;
@@ -65,18 +64,6 @@ pub(super) const CLAIMS: &[Claim] = &[
         expect: Expect::KEPT,
         files: &[],
         run: options_do_what_they_say_and_are_shown,
-    },
-    Claim {
-        id: "V7",
-        name: "copy_of_the_super_block_mounts_read_only",
-        rule: "sb= of ext2(5)",
-        summary: "With sb= the file system is mounted by the copy of the super block and of the \
-                  descriptors in the second group, and its files are all there. What the copies say \
-                  of free space is old: so it is not written, and the disk stays as it is.",
-        needs: Needs::SMALL_BLOCKS,
-        expect: Expect::KEPT,
-        files: &[],
-        run: copy_of_the_super_block_mounts_read_only,
     },
 ];
 
@@ -256,37 +243,5 @@ fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> 
     judge.require(!mount.shows("minixdf"), Verdict::Error, || {
         "minixdf is shown although it was undone".to_owned()
     });
-    Ok(judge.outcome())
-}
-
-/// Where the second group begins, in KiB: with 8192 blocks of 1024 bytes in each.
-const SECOND_GROUP: u64 = 8193;
-
-fn copy_of_the_super_block_mounts_read_only(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has not the options of ext2"));
-    }
-    let stat = rustix::fs::statvfs(stage.dir)?;
-    if stat.f_blocks * stat.f_frsize < SECOND_GROUP << 10 {
-        return Err(skip("it has one group, and no copy of its super block"));
-    }
-    let mut judge = Judge::new();
-    let room = Scratch::new(stage)?;
-    let path = room.join("file");
-    fs::write(&path, b"found by the copy")?;
-    let options = ["sb=8193", "ro,sb=8193"].map(|options| mount.other(options));
-    match options.map(|options| options.map(|()| fs::read_to_string(&path))) {
-        [Err(_), Ok(read)] => {
-            let read = read?;
-            judge.require(read == "found by the copy", Verdict::Lost, || {
-                format!("the file holds {read:?}")
-            });
-        }
-        [Ok(_), _] => judge.fact("it was mounted for writing by the copy"),
-        [Err(_), Err(error)] => bail!("it is not mounted with sb=: {error}"),
-    }
-    again(&mount)?;
-    fs::write(&path, b"written again")?;
     Ok(judge.outcome())
 }

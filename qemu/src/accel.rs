@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Accel {
     /// The CPU model under KVM; `None` is QEMU's own translator.
     kvm: Option<String>,
+    /// Whether the guest's time is the number of instructions that it has executed.
+    #[serde(default)]
+    counting: bool,
     /// Why it is that and not the other.
     reason: String,
 }
@@ -37,13 +40,25 @@ impl Accel {
     pub fn tcg(reason: impl Into<String>) -> Self {
         Self {
             kvm: None,
+            counting: false,
             reason: reason.into(),
+        }
+    }
+
+    /// QEMU's own translator, for a machine of one CPU in which a nanosecond goes by with each
+    /// instruction, and with nothing else: while the guest is idle, its time jumps to the next timer.
+    pub fn counting() -> Self {
+        Self {
+            kvm: None,
+            counting: true,
+            reason: "it counts instructions".to_owned(),
         }
     }
 
     fn kvm(model: &str) -> Self {
         Self {
             kvm: Some(model.to_owned()),
+            counting: false,
             reason: format!("a guest booted under it (cpu {model})"),
         }
     }
@@ -60,12 +75,30 @@ impl Accel {
 
     /// By how much deadlines grow.
     pub fn slowdown(&self) -> u32 {
-        if self.kvm.is_some() { 1 } else { 5 }
+        match (&self.kvm, self.counting) {
+            (Some(_), _) => 1,
+            (None, false) => 5,
+            // The guest's seconds, by which it says that it lives, are as long as 10^9 instructions.
+            (None, true) => 30,
+        }
+    }
+
+    /// Whether the guest's time is a count of instructions; then it may have one CPU only.
+    pub fn is_counting(&self) -> bool {
+        self.counting
     }
 
     pub(crate) fn arguments(&self) -> Vec<&str> {
         match &self.kvm {
             Some(model) => vec!["-accel", "kvm", "-cpu", model],
+            None if self.counting => vec![
+                "-accel",
+                "tcg,thread=single",
+                "-icount",
+                "shift=0,sleep=off",
+                "-cpu",
+                "max,la57=off",
+            ],
             // Five levels of page tables cost time, and KASAN has tripped over them while booting.
             None => vec!["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
         }
@@ -125,4 +158,17 @@ pub fn nonce() -> String {
         |_| format!("{:?}-{}", std::time::SystemTime::now(), std::process::id()),
         |uuid| uuid.trim().to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counting_machine_is_one_of_tcg() {
+        let accel = Accel::counting();
+        assert_eq!(accel.name(), "tcg");
+        assert!(accel.arguments().contains(&"shift=0,sleep=off"));
+        assert!(!Accel::tcg("").arguments().contains(&"-icount"));
+    }
 }

@@ -171,6 +171,11 @@ impl Machine {
             // A busy host may not run the guest's CPUs for a while. A minute or two is a lockup.
             words.extend(["watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120"]);
         }
+        if self.accel.is_counting() {
+            // Checked against the other clocks, the counter would be found wanting. What is hashed
+            // by its address is to be hashed alike in each boot.
+            words.extend(["tsc=reliable", "nokaslr"]);
+        }
         words.extend(self.append.iter().map(String::as_str));
         words.join(" ")
     }

@@ -35,6 +35,8 @@ pub(crate) struct Lab<'a> {
     pub(crate) accel: Accel,
     /// Where results go.
     pub(crate) dir: RunDir,
+    /// Memory of its machines, in MiB.
+    pub(crate) memory: u32,
 }
 
 /// One machine to boot.
@@ -63,6 +65,18 @@ impl<'a> Lab<'a> {
             accel,
             dir: RunDir::create(ctx)?,
             artifacts,
+            memory: MEMORY,
+        })
+    }
+
+    /// As [`open`](Self::open), for machines whose time is a count of instructions.
+    pub(crate) fn counting(ctx: &'a Context, variant: Variant) -> Result<Self> {
+        Ok(Self {
+            ctx,
+            accel: Accel::counting(),
+            dir: RunDir::create(ctx)?,
+            artifacts: artifacts::ensure(ctx, variant)?,
+            memory: MEMORY,
         })
     }
 
@@ -78,6 +92,7 @@ impl<'a> Lab<'a> {
     /// Boots one machine and waits for its end.
     pub(crate) fn boot(&self, boot: Boot, on_event: &mut dyn FnMut(&Event)) -> Result<Report> {
         let mut machine = machine(&self.artifacts, &self.accel, boot.disks);
+        machine.memory = self.memory;
         machine.append.extend(boot.append);
         machine.files.extend(boot.files);
         let job = Job {
@@ -119,7 +134,7 @@ pub(crate) fn machine(artifacts: &Artifacts, accel: &Accel, disks: Vec<Disk>) ->
             file(&artifacts.busybox, BUSYBOX),
         ],
         disks,
-        cpus: 2,
+        cpus: if accel.is_counting() { 1 } else { 2 },
         memory: MEMORY,
         // Some claims write the device under a mounted file system, as another node would.
         append: vec!["bdev_allow_write_mounted=1".to_owned()],

@@ -20,10 +20,12 @@
 //! | [`watch`] | what the kernel tells of errors of a file system |
 //! | [`space`], [`handle`] | extents, swap and leases; files by handle |
 //! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
+//! | [`bench`] | how long things take |
 //! | [`storm`] | everybody at once on a few files |
 //! | [`generator`] | the same random steps on several file systems |
 
 pub mod aligned;
+pub mod bench;
 pub mod cgroup;
 pub mod claims;
 pub mod device;

@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::Parser;
 use clap::Subcommand;
 
+use cohfs_selftests::bench;
 use cohfs_selftests::digest;
 use cohfs_selftests::digest::Detail;
 use cohfs_selftests::generator;
@@ -96,6 +97,23 @@ enum Verb {
     Storm {
         #[command(flatten)]
         settings: storm::Settings,
+    },
+    /// Measures how long things take, on several file systems by turns: one line of JSON a number.
+    ///
+    /// Exit status: 0 measured, 2 not.
+    Bench {
+        #[command(flatten)]
+        settings: bench::Settings,
+    },
+    /// Writes a JSON array of the rows that `bench` knows.
+    BenchRows,
+    /// Copies an image to disks that hold zeros only.
+    CopyImage {
+        /// The image.
+        from: PathBuf,
+        /// The disks.
+        #[arg(required = true)]
+        to: Vec<PathBuf>,
     },
     /// Makes a storm in this process and writes its outcome as JSON: what `storm` starts.
     #[command(name = runner::EXEC_STORM, hide = true)]
@@ -184,6 +202,9 @@ fn obey(verb: Verb) -> Result<u8> {
             anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
             return Ok(runner::run_storm(&settings)?.exit_status());
         }
+        Verb::Bench { settings } => bench::run(&settings)?,
+        Verb::BenchRows => println!("{}", serde_json::to_string_pretty(&bench::list())?),
+        Verb::CopyImage { from, to } => bench::copy_image(&from, &to)?,
         Verb::ExecStorm { settings } => {
             let result = storm::run(
                 &settings.dir,

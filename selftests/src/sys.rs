@@ -168,6 +168,14 @@ pub fn read_ahead(file: &File, start: u64, len: u64) -> io::Result<()> {
     }
 }
 
+/// Sends up to `len` bytes of `from`, from byte `at` on, to `to`: `sendfile(2)`.
+pub fn send_file(to: &File, from: &File, at: u64, len: usize) -> io::Result<usize> {
+    let mut at = at.cast_signed();
+    // SAFETY: `at` is an offset to read and write.
+    let count = unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), &raw mut at, len) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
 /// Writes out everything the file system of `file` has to write, metadata too.
 pub fn sync_fs(file: &File) -> io::Result<()> {
     // SAFETY: `syncfs` only takes a descriptor.

@@ -2,7 +2,7 @@
 #
 # Two things in one file:
 #
-#   make run | test | compare | shell | doctor
+#   make run | test | compare | bench | shell | doctor
 #       the lab: everything that is missing is installed, fetched and built first.
 #
 #   make KDIR=/path/to/built/kernel
@@ -16,13 +16,14 @@
 
 .DEFAULT_GOAL := modules
 
-LAB := run test compare shell doctor setup paths list report check tidy
+LAB := run test compare bench shell doctor setup paths list report check tidy
 .PHONY: $(LAB) modules modules_install tools_install clean help bootstrap
 
 help:
 	@echo 'make run              compare cohfs with stock ext2 in a virtual machine'
 	@echo 'make test             everything that is tested'
 	@echo 'make compare          the claims on more file systems'
+	@echo 'make bench            how long things take, on cohfs and on others'
 	@echo 'make shell            a prompt in the virtual machine'
 	@echo 'make doctor           what this machine lacks'
 	@echo 'make KDIR=DIR         build cohfs.ko for the built kernel in DIR'

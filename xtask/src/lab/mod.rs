@@ -3,6 +3,7 @@
 //! The lab: boots kernels, tries claims on file systems, judges.
 
 mod accel;
+mod bench;
 mod boot;
 mod catalogue;
 mod compare;
@@ -39,6 +40,13 @@ pub(crate) enum Verb {
         machine: Machine,
         #[command(flatten)]
         what: compare::Arguments,
+    },
+    /// Measure how long things take, on cohfs and on others
+    Bench {
+        #[command(flatten)]
+        machine: Machine,
+        #[command(flatten)]
+        what: bench::Arguments,
     },
     /// Test everything: on the host, and in the debug kernel
     Test {
@@ -92,6 +100,7 @@ pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
     match verb {
         Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::everything()),
         Verb::Compare { machine, what } => compare::run(ctx, machine.accel, &what),
+        Verb::Bench { machine, what } => bench::run(ctx, machine.accel, &what),
         Verb::Test { machine, what } => test::run(ctx, machine.accel, &what),
         Verb::Shell { machine, what } => shell::run(ctx, machine.accel, &what),
         Verb::List { json } => explain::list(ctx, json),

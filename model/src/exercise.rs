@@ -6,6 +6,8 @@
 //! and without a panic; what a parser accepted is held to what its type promises, and a change is
 //! held to leaving all else as it was.
 
+mod attributes;
+
 use crate::ext2::{
     dir, group_of_directory, group_of_file, max_file_size, run_length, Cut, DiskBlock, FileBlock,
     GroupDesc, Ino, Inode, Kind, Path, SuperBlock, Usage, SUPER_SIZE,
@@ -42,7 +44,9 @@ pub fn structures(bytes: &[u8]) {
             cut(bytes, &sb);
             choice_of_group(bytes, &sb);
         }
+        attributes::block(bytes, 1024 << log);
     }
+    attributes::list(bytes);
     super_block(bytes);
 }
 

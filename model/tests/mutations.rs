@@ -158,6 +158,21 @@ fn block_of_directory() -> Vec<u8> {
     (0..128).flat_map(entry).collect()
 }
 
+/// Returns 4096 bytes in which a block of any size is a good one of attributes.
+fn block_of_attributes() -> Vec<u8> {
+    let mut block = vec![0; 4096];
+    block[..12].copy_from_slice(&[0, 0, 2, 0xea, 1, 0, 0, 0, 1, 0, 0, 0]);
+    for n in 0..12u8 {
+        let (at, value) = (32 + 24 * usize::from(n), 1000 - 40 * u16::from(n));
+        let [low, high] = value.to_le_bytes();
+        let name = [b'a' + n; 6];
+        block[at..at + 16].copy_from_slice(&[6, 1, low, high, 0, 0, 0, 0, 20, 0, 0, 0, n, 0, 0, 1]);
+        block[at + 16..at + 22].copy_from_slice(&name);
+        block[usize::from(value)..][..20].fill(n);
+    }
+    block
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
@@ -174,6 +189,17 @@ proptest! {
         changes in prop::collection::vec((0usize..1024, any::<u8>()), 0..12),
     ) {
         let mut bytes = vec![0; 4096];
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        exercise::structures(&bytes);
+    }
+
+    #[test]
+    fn changed_blocks_of_attributes_are_changed_without_harm(
+        changes in prop::collection::vec((0usize..400, any::<u8>()), 0..6),
+    ) {
+        let mut bytes = block_of_attributes();
         for (at, byte) in changes {
             bytes[at] = byte;
         }

@@ -11,6 +11,10 @@ impl SuperBlock {
     pub(crate) const DEFAULT_DEBUG: u32 = 0x1;
     /// New files have the group of their directory.
     pub(crate) const DEFAULT_BSD_GROUPS: u32 = 0x2;
+    /// Files have attributes of users.
+    pub(crate) const DEFAULT_USER_XATTR: u32 = 0x4;
+    /// Files have access control lists.
+    pub(crate) const DEFAULT_ACL: u32 = 0x8;
     /// Owners have 16 bits.
     pub(crate) const DEFAULT_UID16: u32 = 0x10;
 

@@ -74,6 +74,16 @@ pub(crate) enum Corrupt {
     },
     /// A block that is not one of extended attributes, or that nobody is said to use.
     Xattr(DiskBlock),
+    /// An entry of a block of extended attributes that reaches out of it, or says that its value
+    /// is elsewhere.
+    XattrEntry {
+        /// The block.
+        block: DiskBlock,
+        /// Where the entry starts in the block, in bytes.
+        offset: u32,
+    },
+    /// An access control list that is none. Of which kind it is.
+    Acl(&'static str),
     /// A directory entry.
     Dir {
         /// The directory.
@@ -178,6 +188,11 @@ impl fmt::Display for Corrupt {
             Self::Xattr(block) => {
                 write!(f, "block {block}: no extended attributes that are in use")
             }
+            Self::XattrEntry { block, offset } => write!(
+                f,
+                "block {block}: extended attribute at byte {offset} reaches out of it"
+            ),
+            Self::Acl(which) => write!(f, "{which} access control list is malformed"),
             Self::Hole(block) => write!(f, "file block {block} is a hole in a directory"),
             Self::Block { block, fault } => write!(f, "block {block} cannot hold data: {fault}"),
             Self::Bitmap {

@@ -14,6 +14,8 @@ use core::fmt;
 pub(crate) struct Compat;
 
 impl Compat {
+    /// Inodes have blocks of extended attributes.
+    pub(crate) const EXT_ATTR: u32 = 0x8;
     /// Blocks behind the descriptors are kept for more of them.
     pub(crate) const RESIZE_INODE: u32 = 0x10;
     /// Only two groups hold backups, and the super block says which.

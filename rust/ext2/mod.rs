@@ -16,6 +16,7 @@
 //!       Path::to              which pointers lead to a block of the file
 //!         run_length, SuperBlock::check_data_run, SuperBlock::check_against
 //!       dir::entries, dir::find
+//!     xattr::Attributes::parse    what is said of a file besides; acl::from_disk
 //! ```
 //!
 //! And the way back, for who changes something:
@@ -25,7 +26,7 @@
 //!   Inode::new -> Inode::store          what it is
 //!   dir::add, dir::remove, dir::set     its names
 //!   Cut::to                             which pointers go when a file is cut short
-//!   xattr::release                      what else goes with it
+//!   xattr::edit, share, release         its attributes, and whose they are as well
 //! SuperBlock::group_metadata          what a bitmap must have as taken
 //! GroupCount::offset                  where a group counts what is free
 //! SuperBlock::store_free, ...         what the super block is told
@@ -36,6 +37,7 @@
 //!
 //! C headers: [`fs/ext2/ext2.h`](srctree/fs/ext2/ext2.h)
 
+pub(crate) mod acl;
 mod cut;
 mod defaults;
 pub(crate) mod dir;

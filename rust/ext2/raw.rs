@@ -156,6 +156,23 @@ pub(crate) struct RawXattrHeader {
 
 const _: () = assert!(size_of::<RawXattrHeader>() == 32);
 
+/// The entry of an extended attribute; the name follows.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct RawXattrEntry {
+    pub(crate) name_len: u8,
+    pub(crate) name_index: u8,
+    /// Where in the block the value starts, in bytes.
+    pub(crate) value_offs: U16,
+    /// Zero: the value is in the same block.
+    pub(crate) value_block: U32,
+    /// In bytes.
+    pub(crate) value_size: U32,
+    pub(crate) hash: U32,
+}
+
+const _: () = assert!(size_of::<RawXattrEntry>() == 16);
+
 /// The head of a directory entry; the name follows.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]

@@ -15,12 +15,16 @@ use super::{
         GOOD_OLD_FIRST_INO,
         GOOD_OLD_REV, //
     },
+    Compat,
     Corrupt,
     RoCompat,
     SuperBlock,
     SUPER_SIZE, //
 };
-use zerocopy::FromBytes;
+use zerocopy::{
+    little_endian::U32,
+    FromBytes, //
+};
 
 /// After how many mounts a check is advised where the super block does not say, as in `fs/ext2`.
 const DEFAULT_MAX_MNT_COUNT: u16 = 20;
@@ -144,18 +148,22 @@ impl SuperBlock {
     /// [`Corrupt::Short`] if `raw` is not a whole super block.
     pub(crate) fn store_large_file(raw: &mut [u8]) -> Result<bool, Corrupt> {
         let es = raw_mut(raw)?;
-        let features = es.feature_ro_compat.get();
-        let is_old = es.rev_level.get() == GOOD_OLD_REV;
-        if !is_old && features & RoCompat::LARGE_FILE != 0 {
-            return Ok(false);
-        }
-        if is_old {
-            es.first_ino.set(GOOD_OLD_FIRST_INO);
-            es.inode_size.set(GOOD_OLD_INODE_SIZE);
-            es.rev_level.set(DYNAMIC_REV);
-        }
-        es.feature_ro_compat.set(features | RoCompat::LARGE_FILE);
-        Ok(true)
+        Ok(store_feature(es, RoCompat::LARGE_FILE, |es| {
+            &mut es.feature_ro_compat
+        }))
+    }
+
+    /// Writes down in `raw` that there are blocks of extended attributes, as
+    /// [`Self::store_large_file`] does with large files.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_ext_attr(raw: &mut [u8]) -> Result<bool, Corrupt> {
+        let es = raw_mut(raw)?;
+        Ok(store_feature(es, Compat::EXT_ATTR, |es| {
+            &mut es.feature_compat
+        }))
     }
 
     /// Writes down in `raw` that damage was found.
@@ -169,6 +177,22 @@ impl SuperBlock {
         es.state.set(state);
         Ok(())
     }
+}
+
+/// Sets a feature, in the field `of` its kind.
+fn store_feature(es: &mut RawSuper, feature: u32, of: fn(&mut RawSuper) -> &mut U32) -> bool {
+    let is_old = es.rev_level.get() == GOOD_OLD_REV;
+    let features = of(es).get();
+    if !is_old && features & feature != 0 {
+        return false;
+    }
+    if is_old {
+        es.first_ino.set(GOOD_OLD_FIRST_INO);
+        es.inode_size.set(GOOD_OLD_INODE_SIZE);
+        es.rev_level.set(DYNAMIC_REV);
+    }
+    of(es).set(features | feature);
+    true
 }
 
 fn raw_mut(raw: &mut [u8]) -> Result<&mut RawSuper, Corrupt> {

@@ -152,7 +152,7 @@ impl Volume {
     fn release_attributes(&mut self, block: DiskBlock) -> Result<(), Failure> {
         match xattr::release(self.block_mut(block)?, block)? {
             Release::Kept => Ok(()),
-            Release::Unused => self.free_block(block),
+            Release::Unused { .. } => self.free_block(block),
         }
     }
 

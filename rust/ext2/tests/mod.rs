@@ -2,6 +2,7 @@
 
 //! What the format is, by example. Run on the host, by the `model` crate.
 
+mod acl;
 mod cut;
 mod dir;
 mod dir_edit;

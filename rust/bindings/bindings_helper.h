@@ -14,6 +14,7 @@
 #include <linux/statfs.h>
 #include "helpers.h"
 
+const unsigned int COHFS_CONST_ATTR_MODE = ATTR_MODE;
 const unsigned int COHFS_CONST_ATTR_SIZE = ATTR_SIZE;
 const fmode_t COHFS_CONST_FMODE_CAN_ODIRECT = FMODE_CAN_ODIRECT;
 const fmode_t COHFS_CONST_FMODE_WRITE = FMODE_WRITE;
@@ -29,6 +30,8 @@ const int COHFS_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
 const int COHFS_CONST_IOCB_SYNC = IOCB_SYNC;
 const int COHFS_CONST_I_DIRTY = I_DIRTY;
 const unsigned long COHFS_CONST_SB_NOATIME = SB_NOATIME;
+/* Without them it only says that the umask is not to be taken off. */
+const unsigned long COHFS_CONST_SB_POSIXACL = IS_ENABLED(CONFIG_FS_POSIX_ACL) ? SB_POSIXACL : 0;
 const unsigned long COHFS_CONST_SB_RDONLY = SB_RDONLY;
 const unsigned long COHFS_CONST_SB_SILENT = SB_SILENT;
 const unsigned long COHFS_CONST_SB_SYNCHRONOUS = SB_SYNCHRONOUS;

@@ -61,6 +61,11 @@ bool cohfs_buffer_write_io_error(const struct buffer_head *bh)
 	return buffer_write_io_error(bh);
 }
 
+void cohfs_cache_no_acl(struct inode *inode)
+{
+	cache_no_acl(inode);
+}
+
 bool cohfs_capable(int cap)
 {
 	return capable(cap);
@@ -371,6 +376,11 @@ bool cohfs_is_dirsync(const struct inode *inode)
 	return IS_DIRSYNC(inode);
 }
 
+bool cohfs_is_sync(const struct inode *inode)
+{
+	return IS_SYNC(inode);
+}
+
 bool cohfs_is_sync_kiocb(struct kiocb *iocb)
 {
 	return is_sync_kiocb(iocb);
@@ -494,6 +504,21 @@ void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount)
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc)
 {
 	return percpu_counter_sum_positive(fbc);
+}
+
+int cohfs_posix_acl_chmod(struct mnt_idmap *idmap, struct dentry *dentry, umode_t mode)
+{
+	return posix_acl_chmod(idmap, dentry, mode);
+}
+
+int cohfs_posix_acl_create(struct inode *dir, umode_t *mode, struct posix_acl **default_acl, struct posix_acl **acl)
+{
+	return posix_acl_create(dir, mode, default_acl, acl);
+}
+
+void cohfs_posix_acl_release(struct posix_acl *acl)
+{
+	posix_acl_release(acl);
 }
 
 bool cohfs_printk_ratelimit(void)

@@ -18,11 +18,13 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/xattr.h>
 
 struct inode *cohfs_alloc_inode_sb(struct super_block *sb, struct kmem_cache *cache, gfp_t gfp);
 unsigned int cohfs_bdev_discard_granularity(struct block_device *bdev);
@@ -33,6 +35,7 @@ u64 cohfs_bdev_nr_bytes(struct block_device *bdev);
 void cohfs_blk_crypto_submit_bio(struct bio *bio);
 bool cohfs_buffer_uptodate(const struct buffer_head *bh);
 bool cohfs_buffer_write_io_error(const struct buffer_head *bh);
+void cohfs_cache_no_acl(struct inode *inode);
 bool cohfs_capable(int cap);
 void cohfs_clear_buffer_write_io_error(struct buffer_head *bh);
 void cohfs_cond_resched(void);
@@ -100,6 +103,7 @@ void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap
 bool cohfs_iov_iter_extract_will_pin(const struct iov_iter *iter);
 void cohfs_iov_iter_truncate(struct iov_iter *iter, u64 count);
 bool cohfs_is_dirsync(const struct inode *inode);
+bool cohfs_is_sync(const struct inode *inode);
 bool cohfs_is_sync_kiocb(struct kiocb *iocb);
 void *cohfs_kmap_local_folio(struct folio *folio, size_t offset);
 struct kmem_cache *cohfs_kmem_cache_create(const char *name, unsigned int size, slab_flags_t flags, void (*ctor)(void *));
@@ -125,6 +129,9 @@ int cohfs_percpu_counter_init(struct percpu_counter *fbc, s64 amount, gfp_t gfp)
 s64 cohfs_percpu_counter_read_positive(struct percpu_counter *fbc);
 void cohfs_percpu_counter_set(struct percpu_counter *fbc, s64 amount);
 s64 cohfs_percpu_counter_sum_positive(struct percpu_counter *fbc);
+int cohfs_posix_acl_chmod(struct mnt_idmap *idmap, struct dentry *dentry, umode_t mode);
+int cohfs_posix_acl_create(struct inode *dir, umode_t *mode, struct posix_acl **default_acl, struct posix_acl **acl);
+void cohfs_posix_acl_release(struct posix_acl *acl);
 bool cohfs_printk_ratelimit(void);
 size_t cohfs_readahead_length(struct readahead_control *rac);
 loff_t cohfs_readahead_pos(struct readahead_control *rac);

@@ -6,7 +6,9 @@
 //! [`fs/ext2/inode.c`](srctree/fs/ext2/inode.c)
 
 use super::{
+    acl,
     size,
+    xattr,
     Cohfs,
     Inode, //
 };
@@ -14,7 +16,9 @@ use crate::{
     ext2::flag,
     vfs::{
         inode_ops,
+        AclType,
         Flags,
+        Room,
         SetAttr,
         Stat, //
     },
@@ -50,21 +54,32 @@ impl inode_ops::Operations for Attr {
     fn fileattr_set(inode: &Inode, flags: u32) -> Result {
         fileattr_set(inode, flags)
     }
+
+    fn listxattr(inode: &Inode, names: &mut Room<'_>) -> Result {
+        xattr::list(inode, names)
+    }
+
+    fn read_acl(inode: &Inode, kind: AclType) -> Result<Option<KVec<u8>>> {
+        acl::read(inode, kind)
+    }
+
+    fn write_acl(inode: &Inode, kind: AclType, list: Option<&[u8]>) -> Result {
+        acl::write(inode, kind, list)
+    }
 }
 
-/// Changes size, owner, permissions and times.
+/// Changes size, owner, permissions and times, and the access control list with the permissions.
 ///
 /// # Errors
 ///
-/// [`EPERM`] and others if the caller may not; those of [`size::set`].
+/// [`EPERM`] and others if the caller may not; those of [`size::set`] and of changing the list.
 pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
     inode.sb().check_up()?;
     change.prepare()?;
     if let Some(size) = change.size().filter(|&size| size != inode.size()) {
         size::set(inode, size, change.lock())?;
     }
-    change.apply(inode);
-    Ok(())
+    change.apply(inode)
 }
 
 /// Adds the flags that the disk has, and how direct I/O is to be aligned.

@@ -32,6 +32,7 @@ use crate::{
     ext2::{
         self,
         Corrupt,
+        DiskBlock,
         Ino,
         Kind,
         RoCompat, //
@@ -77,6 +78,9 @@ pub(crate) struct Private {
     pub(super) tree: Tree,
     /// Of a directory.
     pub(super) dir: dir::Hints,
+    /// Extended attributes.
+    #[pin]
+    pub(super) xattr: xattr::Own,
 }
 
 impl Private {
@@ -87,6 +91,7 @@ impl Private {
             reservation <- Reservation::new(),
             flags: Atomic::new(disk.flags),
             dir: dir::Hints::default(),
+            xattr <- xattr::Own::new(disk.file_acl),
             tree <- Tree::new(disk.pointers()),
         })
     }
@@ -211,6 +216,7 @@ fn store(inode: &Inode, dtime: u32) -> Result {
     disk.links = u16::try_from(now.nlink).map_err(|_| EINVAL)?;
     disk.sectors = u32::try_from(now.sectors).map_err(|_| EFBIG)?;
     disk.flags = data.flags.load(Relaxed);
+    disk.file_acl = data.xattr.block().unwrap_or(DiskBlock(0));
     disk.set_pointers(data.tree.pointers());
     disk.store(&mut raw).map_err(|_| EINVAL)?;
     let data = inode.sb().data();

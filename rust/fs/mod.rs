@@ -10,6 +10,7 @@
 //!
 //! C counterpart: [`fs/ext2`](srctree/fs/ext2)
 
+mod acl;
 mod attr;
 mod debugfs;
 mod dir;

@@ -17,6 +17,7 @@ use super::{
     },
     state::State,
     super_block::Super,
+    xattr,
     Cohfs,
     Inode,
     SuperBlock, //
@@ -108,7 +109,9 @@ impl mount::Operations for Cohfs {
             times: (i64::from(i32::MIN), i64::from(i32::MAX)),
             uuid: disk.uuid(),
         });
+        sb.set_acls(options.acl);
         let device_bytes = sb.device_bytes();
+        let xattrs = xattr::Shared::new()?;
         KBox::try_pin_init(
             try_pin_init!(Super {
                 overhead: disk.overhead(),
@@ -117,7 +120,7 @@ impl mount::Operations for Cohfs {
                 is_down: Atomic::new(false),
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(options),
-                xattr_users <- new_mutex!(()),
+                xattrs <- xattrs,
                 counters: Counters::default(),
             }),
             GFP_KERNEL,
@@ -167,6 +170,7 @@ impl mount::Operations for Cohfs {
         }
         data.space.set_reservation(options.reservation);
         *data.options.lock() = options;
+        sb.set_acls(options.acl);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 //! C counterpart: [`fs/ext2/namei.c`](srctree/fs/ext2/namei.c)
 
 use super::{
+    acl,
     attr,
     dir::{
         self,
@@ -23,6 +24,7 @@ use super::{
     rename,
     super_block::NAME_LEN,
     symlink,
+    xattr,
     Cohfs,
     Dentry,
     Inode, //
@@ -31,8 +33,10 @@ use crate::{
     ext2::Corrupt,
     vfs::{
         inode_ops,
+        AclType,
         Device,
         FreshInode,
+        Room,
         SetAttr,
         Stat, //
     },
@@ -138,6 +142,18 @@ impl inode_ops::Operations for Dir {
 
     fn fileattr_set(inode: &Inode, flags: u32) -> Result {
         attr::fileattr_set(inode, flags)
+    }
+
+    fn listxattr(inode: &Inode, names: &mut Room<'_>) -> Result {
+        xattr::list(inode, names)
+    }
+
+    fn read_acl(inode: &Inode, kind: AclType) -> Result<Option<KVec<u8>>> {
+        acl::read(inode, kind)
+    }
+
+    fn write_acl(inode: &Inode, kind: AclType, list: Option<&[u8]>) -> Result {
+        acl::write(inode, kind, list)
     }
 }
 

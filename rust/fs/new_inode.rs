@@ -5,6 +5,7 @@
 //! C counterpart: `ext2_new_inode` in [`fs/ext2/ialloc.c`](srctree/fs/ext2/ialloc.c)
 
 use super::{
+    attr::Attr,
     error,
     inode::{
         self,
@@ -48,7 +49,7 @@ pub(super) enum Content<'a> {
 /// # Errors
 ///
 /// [`ENOENT`] if the directory was removed, [`ENOSPC`] if all inodes are in use, [`EUCLEAN`] if
-/// the bitmap of inodes is wrong, [`EIO`] or [`ENOMEM`].
+/// the bitmap of inodes is wrong, [`EIO`] or [`ENOMEM`]; those of inheriting access control lists.
 pub(super) fn new_inode(
     dir: &Inode,
     mode: u16,
@@ -74,12 +75,14 @@ pub(super) fn new_inode(
     }
     let is_dir = disk.kind == Kind::Directory;
     let (ino, _) = space::alloc_inode(dir, is_dir)?;
-    fill(dir, mode, ino, &disk).inspect_err(|&error| {
+    let fresh = fill(dir, mode, ino, &disk).inspect_err(|&error| {
         // Its number stays taken if it is somebody else's.
         if error != EUCLEAN {
             space::free_inode(sb, ino, is_dir);
         }
-    })
+    })?;
+    fresh.inherit_acls::<Attr>(dir)?;
+    Ok(fresh)
 }
 
 /// Makes inode `ino`, and its place on disk all zero until it is written.

@@ -14,6 +14,7 @@
 //! | `nouid32`, `debug` | | what the super block says |
 //! | `sb=` | a number | 1 |
 //! | `orlov`, `noquota` | | always |
+//! | `user_xattr`, `nouser_xattr`, `acl`, `noacl` | | what the super block says |
 //!
 //! `coherency` is the promise about direct writes, `walker` what removes a folio; see
 //! [`crate::coherency`]. The others are those of fs/ext2, and `Documentation/on-disk.rst` has what
@@ -91,6 +92,10 @@ pub(super) struct Options {
     pub(super) debug: bool,
     /// The copy of the super block in use, in units of 1024 bytes.
     pub(super) sb: u32,
+    /// Files have attributes of users.
+    pub(super) user_xattr: bool,
+    /// Files have access control lists.
+    pub(super) acl: bool,
 }
 
 impl Options {
@@ -113,6 +118,8 @@ impl Options {
             uid16: disk.asks_for(SuperBlock::DEFAULT_UID16),
             debug: disk.asks_for(SuperBlock::DEFAULT_DEBUG),
             sb: FIRST_SUPER,
+            user_xattr: disk.asks_for(SuperBlock::DEFAULT_USER_XATTR),
+            acl: disk.asks_for(SuperBlock::DEFAULT_ACL),
         }
     }
 
@@ -164,6 +171,10 @@ impl Options {
             (!self.reservation, ",noreservation"),
             (self.uid16, ",nouid32"),
             (self.debug, ",debug"),
+            (self.user_xattr, ",user_xattr"),
+            (!self.user_xattr, ",nouser_xattr"),
+            (self.acl, ",acl"),
+            (!self.acl, ",noacl"),
         ];
         for (_, name) in flags.iter().filter(|(set, _)| *set) {
             seq_print!(seq, "{name}");
@@ -195,6 +206,8 @@ pub(crate) struct Request {
     uid16: Option<bool>,
     debug: Option<bool>,
     sb: Option<u32>,
+    user_xattr: Option<bool>,
+    acl: Option<bool>,
 }
 
 impl Request {
@@ -245,6 +258,10 @@ impl Request {
                     refuse(key, format_args!("not the place of a super block, in KiB"))
                 })?);
             }
+            b"user_xattr" => self.user_xattr = Some(true),
+            b"nouser_xattr" => self.user_xattr = Some(false),
+            b"acl" => self.acl = Some(true),
+            b"noacl" => self.acl = Some(false),
             _ => return Err(ENOPARAM),
         }
         Ok(())
@@ -288,6 +305,8 @@ impl Request {
             uid16: self.uid16.unwrap_or(options.uid16),
             debug: self.debug.unwrap_or(options.debug),
             sb: self.sb.unwrap_or(options.sb),
+            user_xattr: self.user_xattr.unwrap_or(options.user_xattr),
+            acl: self.acl.unwrap_or(options.acl),
         }
     }
 }

@@ -225,6 +225,26 @@ impl State {
         }
     }
 
+    /// Writes down that there are blocks of extended attributes. The device gets it with the next
+    /// sync.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// None that a whole super block has.
+    pub(super) fn note_ext_attr(&self) -> Result {
+        let _guard = self.writable.lock();
+        let mut raw = [0; ext2::SUPER_SIZE];
+        self.buffer.copy_to(self.offset, &mut raw)?;
+        match ext2::SuperBlock::store_ext_attr(&mut raw) {
+            Ok(true) => self.buffer.copy_from(self.offset, &raw),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes down, on the device, that damage was found, once.
     pub(super) fn note_error(&self, sb: &SuperBlock) {
         let mut guard = self.writable.lock();

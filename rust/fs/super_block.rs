@@ -13,6 +13,7 @@ use super::{
         Space, //
     },
     state::State,
+    xattr,
     Cohfs,
     Inode,
     SuperBlock, //
@@ -59,9 +60,9 @@ pub(crate) struct Super {
     /// Changed by a remount.
     #[pin]
     pub(super) options: Mutex<Options>,
-    /// Held while the users of a block of extended attributes are counted.
+    /// Blocks of extended attributes that may be used by several files.
     #[pin]
-    pub(super) xattr_users: Mutex<()>,
+    pub(super) xattrs: xattr::Shared,
     pub(super) counters: Counters,
 }
 

@@ -15,6 +15,7 @@ use super::{
         Content, //
     },
     tree,
+    xattr,
     Cohfs,
     Inode, //
 };
@@ -23,6 +24,7 @@ use crate::{
     vfs::{
         inode_ops,
         FreshInode,
+        Room,
         SetAttr,
         Stat, //
     },
@@ -60,6 +62,10 @@ impl inode_ops::Operations for Symlink {
 
     fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
         attr::getattr(inode, stat)
+    }
+
+    fn listxattr(inode: &Inode, names: &mut Room<'_>) -> Result {
+        xattr::list(inode, names)
     }
 }
 

@@ -78,11 +78,21 @@ impl SetAttr<'_> {
         to_result(unsafe { bindings::setattr_prepare(self.idmap, self.dentry, self.iattr) })
     }
 
-    /// Changes owner, permissions and times of the inode, and marks it dirty.
-    pub(crate) fn apply<T: FileSystem>(&self, inode: &Inode<T>) {
+    /// Changes owner, permissions and times of the inode, and its access control list with the
+    /// permissions, and marks it dirty.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing the list: then only that is as before.
+    pub(crate) fn apply<T: FileSystem>(&self, inode: &Inode<T>) -> Result {
         // SAFETY: By the type invariants.
         unsafe { bindings::setattr_copy(self.idmap, inode.as_raw(), self.iattr) };
         inode.mark_dirty();
+        if self.iattr.ia_valid & bindings::COHFS_CONST_ATTR_MODE == 0 {
+            return Ok(());
+        }
+        // SAFETY: By the type invariants.
+        to_result(unsafe { bindings::cohfs_posix_acl_chmod(self.idmap, self.dentry, inode.mode()) })
     }
 }
 

@@ -9,11 +9,13 @@ use super::{
         SetAttr,
         Stat, //
     },
+    AclType,
     Dentry,
     Device,
     FileSystem,
     FreshInode,
-    Inode, //
+    Inode,
+    Room, //
 };
 use kernel::{build_error, prelude::*, sync::aref::ARef};
 
@@ -142,6 +144,22 @@ pub(crate) trait Operations: Sized + 'static {
 
     /// Changes them; who may, the VFS has looked at. The inode is locked exclusively.
     fn fileattr_set(_inode: &Inode<Self::Fs>, _flags: u32) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Adds the full names of the extended attributes that the caller may see, each with a zero byte
+    /// behind it. The inode may be locked or not.
+    fn listxattr(_inode: &Inode<Self::Fs>, _names: &mut Room<'_>) -> Result {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Returns an access control list, if there is one. The VFS asks once, and keeps it.
+    fn read_acl(_inode: &Inode<Self::Fs>, _kind: AclType) -> Result<Option<KVec<u8>>> {
+        build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Stores an access control list, or removes it. The inode is locked exclusively, or new.
+    fn write_acl(_inode: &Inode<Self::Fs>, _kind: AclType, _acl: Option<&[u8]>) -> Result {
         build_error!(kernel::error::VTABLE_DEFAULT_ERROR)
     }
 }

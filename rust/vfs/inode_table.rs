@@ -5,16 +5,19 @@
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use super::{
+    acl,
     attr::{
         SetAttr,
         Stat, //
     },
     inode_ops::Operations,
+    AclType,
     Dentry,
     Device,
     FileSystem,
     FreshInode,
-    Inode, //
+    Inode,
+    Room, //
 };
 use crate::bindings;
 use core::{
@@ -56,6 +59,9 @@ impl<T: Operations> VTable<T> {
         getattr: entry!(HAS_GETATTR, Self::getattr),
         fileattr_get: entry!(HAS_FILEATTR_GET, Self::fileattr_get),
         fileattr_set: entry!(HAS_FILEATTR_SET, Self::fileattr_set),
+        listxattr: entry!(HAS_LISTXATTR, Self::listxattr),
+        get_inode_acl: entry!(HAS_READ_ACL, Self::get_inode_acl),
+        set_acl: entry!(HAS_WRITE_ACL, Self::set_acl),
         ..pin_init::zeroed()
     };
 
@@ -309,6 +315,65 @@ impl<T: Operations> VTable<T> {
             // Extent sizes, projects and the like.
             true => Err(EOPNOTSUPP),
             false => T::fileattr_set(inode, flags).map(|()| 0),
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a dentry of a mount in use, and a buffer of `size` bytes or NULL.
+    unsafe extern "C" fn listxattr(
+        dentry: *mut bindings::dentry,
+        buffer: *mut c_char,
+        size: usize,
+    ) -> isize {
+        // SAFETY: By our requirements.
+        let (inode, mut room) = unsafe {
+            (
+                Inode::from_raw((*dentry).d_inode),
+                Room::from_raw(buffer.cast(), size),
+            )
+        };
+        from_result(|| {
+            T::listxattr(inode, &mut room)?;
+            Ok(isize::try_from(room.used())?)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with an inode of a mount in use; `rcu` says that it may not sleep.
+    unsafe extern "C" fn get_inode_acl(
+        inode: *mut bindings::inode,
+        kind: c_int,
+        rcu: bool,
+    ) -> *mut bindings::posix_acl {
+        if rcu {
+            return ECHILD.to_ptr();
+        }
+        // SAFETY: By our requirements.
+        let inode = unsafe { Inode::from_raw(inode) };
+        let read = AclType::from_raw(kind).and_then(|kind| T::read_acl(inode, kind));
+        match read.and_then(|read| acl::decode(read.as_deref())) {
+            Ok(acl) => acl,
+            Err(error) => error.to_ptr(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by the VFS with a dentry of a mount in use whose inode is locked exclusively, and a
+    /// list or NULL.
+    unsafe extern "C" fn set_acl(
+        idmap: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        acl: *mut bindings::posix_acl,
+        kind: c_int,
+    ) -> c_int {
+        from_result(|| {
+            let kind = AclType::from_raw(kind)?;
+            // SAFETY: By our requirements.
+            unsafe { acl::set::<T>(idmap, Inode::from_raw((*dentry).d_inode), kind, acl) }?;
+            Ok(0)
         })
     }
 }

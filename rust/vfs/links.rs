@@ -56,6 +56,12 @@ impl<T: FileSystem> Inode<T> {
         unsafe { bindings::cohfs_is_dirsync(self.as_raw()) }
     }
 
+    /// Says whether changes of the file are to be on the device when they return.
+    pub(crate) fn is_sync(&self) -> bool {
+        // SAFETY: Valid by the type invariants.
+        unsafe { bindings::cohfs_is_sync(self.as_raw()) }
+    }
+
     /// Writes the inode and its metadata to the device, and waits for it.
     ///
     /// # Errors

@@ -12,12 +12,14 @@
 //! | `iomap_ops`, `iomap_writeback_ops` | [`iomap::Mapper`] | `iomap.rs` |
 //! | `address_space_operations` | [`iomap::Mapper`] | `aops.rs` |
 //! | `vm_operations_struct` | [`fault::Operations`] | `fault.rs` |
+//! | `xattr_handler` | [`xattr::Operations`] | `xattr.rs` |
 //!
 //! A trait's methods are what the file system decides; its table's trampolines convert and call.
 //! Everything is generic over one [`FileSystem`], which names the types that belong together.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
+mod acl;
 mod aops;
 mod attr;
 mod buffer_head;
@@ -57,7 +59,9 @@ pub(crate) mod inode_ops;
 pub(crate) mod iomap;
 pub(crate) mod mount;
 pub(crate) mod super_ops;
+pub(crate) mod xattr;
 
+pub(crate) use self::acl::AclType;
 pub(crate) use self::attr::{
     SetAttr,
     Stat, //
@@ -102,6 +106,7 @@ pub(crate) use self::task::{
     cond_resched,
     current_pid, //
 };
+pub(crate) use self::xattr::Room;
 
 use crate::bindings;
 use kernel::prelude::*;

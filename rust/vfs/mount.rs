@@ -8,6 +8,7 @@ use super::{
     debugfs,
     export,
     super_ops,
+    xattr,
     Inode,
     NewSuperBlock,
     SuperBlock, //
@@ -29,7 +30,9 @@ use kernel::{
 };
 
 /// How volumes of the file system are mounted.
-pub(crate) trait Operations: super_ops::Operations + export::Operations {
+pub(crate) trait Operations:
+    super_ops::Operations + export::Operations + xattr::Operations
+{
     /// What one mount or remount asks for, collected option by option.
     type Context: Default + Send + 'static;
 
@@ -170,6 +173,7 @@ impl<T: Operations> VTable<T> {
                 (*sb).s_op = &super_ops::VTable::<T>::TABLE;
                 // The kernel crate knows the type by name only; ours is the same C type in full.
                 (*sb).s_export_op = ptr::from_ref(&export::VTable::<T>::TABLE).cast();
+                (*sb).s_xattr = xattr::VTable::<T>::HANDLERS.as_ptr().cast();
             }
             // SAFETY: `s_fs_info` is set.
             let sb_ref = unsafe { SuperBlock::from_raw(sb) };

@@ -24,9 +24,11 @@ use super::{
 };
 use crate::{
     ext2::{
+        self,
         Corrupt,
         DiskBlock,
-        GroupCount, //
+        GroupCount,
+        Ino, //
     },
     vfs::{
         cred,
@@ -81,6 +83,28 @@ pub(in crate::fs) fn alloc_blocks(inode: &Inode, goal: DiskBlock, max: u32) -> R
     }
     sb.data().space.wait_for_trim();
     search(sb, goal, want, None)?.ok_or(ENOSPC)
+}
+
+/// Takes a free block in the group of `inode`, or not far from there, for what is not its data.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// As [`alloc_blocks`].
+pub(in crate::fs) fn alloc_block(inode: &Inode) -> Result<DiskBlock> {
+    let sb = inode.sb();
+    if !has_free_blocks(sb) {
+        return Err(ENOSPC);
+    }
+    let _nofs = NofsGuard::new();
+    let disk = &sb.data().disk;
+    let ino = u32::try_from(inode.ino()).map_or(ext2::ROOT_INO, Ino);
+    let (goal, _) = disk.group_blocks(disk.inode_group(ino).unwrap_or(0));
+    let run = search(sb, goal, 1, None)?.ok_or(ENOSPC)?;
+    Ok(run.first)
 }
 
 /// Says whether there is a block that this task may take: the last ones are reserved.

@@ -40,6 +40,7 @@ mod window;
 
 pub(super) use self::{
     blocks::{
+        alloc_block,
         alloc_blocks,
         free_blocks,
         BlockRun, //

@@ -5,6 +5,7 @@
 use crate::registry::Claim;
 
 mod asynchronous;
+mod attributes;
 mod behind;
 mod blame;
 mod completion;
@@ -88,6 +89,7 @@ pub const GROUPS: &[&[Claim]] = &[
     places::CLAIMS,
     volume::CLAIMS,
     given_up::CLAIMS,
+    attributes::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

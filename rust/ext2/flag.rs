@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/uapi/linux/fs.h`](srctree/include/uapi/linux/fs.h)
 
+/// The file is compressed, which nobody does.
+pub(crate) const COMPR: u32 = 0x4;
 /// Changes of the file are synchronous.
 pub(crate) const SYNC: u32 = 0x8;
 /// Nothing may be changed.

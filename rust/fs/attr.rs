@@ -28,9 +28,12 @@ use kernel::{
     sync::atomic::Relaxed, //
 };
 
-/// `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`, whose bits are those of
-/// the flags on disk.
-const STATX_ATTRS: u32 = flag::IMMUTABLE | flag::APPEND | flag::NODUMP;
+/// `STATX_ATTR_COMPRESSED`, `STATX_ATTR_IMMUTABLE`, `STATX_ATTR_APPEND` and `STATX_ATTR_NODUMP`, whose
+/// bits are those of the flags on disk.
+const STATX_FLAGS: u32 = flag::COMPR | flag::IMMUTABLE | flag::APPEND | flag::NODUMP;
+
+/// `STATX_ATTR_ENCRYPTED`, which `ext2_getattr` knows of as well, and no file has.
+const STATX_NEVER: u32 = 0x800;
 
 /// Inodes that are not directories.
 pub(super) struct Attr;
@@ -84,10 +87,8 @@ pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
 
 /// Adds the flags that the disk has, and how direct I/O is to be aligned.
 pub(super) fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
-    stat.set_attributes(
-        u64::from(STATX_ATTRS),
-        u64::from(inode.data().flags.load(Relaxed)),
-    );
+    let flags = inode.data().flags.load(Relaxed) & STATX_FLAGS;
+    stat.set_attributes(u64::from(STATX_FLAGS | STATX_NEVER), u64::from(flags));
     if inode.is_regular() {
         let sb = inode.sb();
         stat.set_dio_alignment(

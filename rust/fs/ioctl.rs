@@ -7,7 +7,7 @@
 //! drop what other processes have mapped is a way to slow them down.
 //!
 //! `FS_IOC_GETVERSION` returns the generation, by which NFS tells apart the files that had a number
-//! in turn.
+//! in turn; `FS_IOC_SETVERSION` sets it, for who owns the file.
 
 use super::{
     shutdown::{
@@ -32,6 +32,7 @@ use crate::{
 use kernel::{
     ioctl::{
         _IOR,
+        _IOW,
         _IOWR, //
     },
     prelude::*,
@@ -72,6 +73,12 @@ const FS_IOC_GETVERSION: u32 = _IOR::<c_long>(VERSION_TYPE, 1);
 /// The same, for programs of 32 bits.
 const FS_IOC32_GETVERSION: u32 = _IOR::<c_int>(VERSION_TYPE, 1);
 
+/// Sets it.
+const FS_IOC_SETVERSION: u32 = _IOW::<c_long>(VERSION_TYPE, 2);
+
+/// The same, for programs of 32 bits.
+const FS_IOC32_SETVERSION: u32 = _IOW::<c_int>(VERSION_TYPE, 2);
+
 /// `v`.
 const VERSION_TYPE: u32 = 0x76;
 
@@ -86,6 +93,7 @@ pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long
         FITRIM => trim(file, arg).map(|()| 0),
         FS_IOC_SHUTDOWN => shutdown(file, arg).map(|()| 0),
         FS_IOC_GETVERSION | FS_IOC32_GETVERSION => version(file, arg).map(|()| 0),
+        FS_IOC_SETVERSION | FS_IOC32_SETVERSION => set_version(file, arg).map(|()| 0),
         _ => Err(ENOTTY),
     }
 }
@@ -99,6 +107,24 @@ fn version(file: &File<Cohfs>, arg: UserPtr) -> Result {
     let generation = file.inode().attributes().generation;
     let mut writer = UserSlice::new(arg, size_of_val(&generation)).writer();
     writer.write_slice(generation.as_bytes())
+}
+
+/// Does [`FS_IOC_SETVERSION`].
+///
+/// # Errors
+///
+/// [`EPERM`] if the file is somebody else's, [`EROFS`], [`EFAULT`].
+fn set_version(file: &File<Cohfs>, arg: UserPtr) -> Result {
+    let inode = file.inode();
+    if !inode.is_owner_or_capable() {
+        return Err(EPERM);
+    }
+    let _access = file.want_write()?;
+    let mut generation = [0; size_of::<u32>()];
+    let mut reader = UserSlice::new(arg, generation.len()).reader();
+    reader.read_slice(&mut generation)?;
+    inode.set_generation(u32::from_ne_bytes(generation), &inode.lock());
+    Ok(())
 }
 
 /// Does [`COHFS_IOC_INVALIDATE`]. That folios stayed is no error.

@@ -30,6 +30,7 @@ mod direct;
 mod extents;
 mod file;
 mod fs_type;
+mod generation;
 mod inode;
 mod inode_cache;
 mod inode_kind;

@@ -276,6 +276,12 @@ const TIMELINES: &[(&str, &[Act])] = &[
         act("parent", "store to the other half", 4, 4),
         act("checker", "file and parent have the parent's?", 7, 7),
     ]),
+    ("P3", &[
+        act("writer", "direct write of 16 pages", 0, 5),
+        act("disk", "the pages in flight", 1, 5),
+        act("puncher", "punch 4 of them: waits", 2, 6),
+        act("checker", "zero where punched, new beside it?", 7, 7),
+    ]),
 ];
 
 #[cfg(test)]

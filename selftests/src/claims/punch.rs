@@ -59,7 +59,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     Claim {
         id: "P3",
         name: "punch_waits_for_direct_write_over_it",
-        rule: "COHERENCY C4: who frees blocks waits for the writes in flight",
+        rule: "C4: who frees blocks waits for the writes in flight",
         summary: "A range is punched while a direct write of it is in flight on a slow disk. The \
                   punch comes after the write: when it returns the write is over, the range is \
                   zero, and what else was written is there. Else the write would end in blocks that \

@@ -34,8 +34,7 @@ pub(super) fn runner(ctx: &Context, artifacts: &Artifacts) -> Result<Group> {
             "boot",
             "--no-fail-fast",
         ])
-        // Most of their time they wait for what does not come.
-        .args(["--", "--ignored", "--test-threads=3"])
+        .args(["--", "--ignored", "--test-threads=1"])
         .env("COHFS_TEST_QEMU", &artifacts.qemu)
         .env("COHFS_TEST_KERNEL", &artifacts.kernel_image)
         .env("COHFS_TEST_INIT", &artifacts.init)

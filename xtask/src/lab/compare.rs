@@ -41,8 +41,12 @@ pub(crate) struct Arguments {
 /// The block size of claims that do not care.
 const BLOCK_SIZE: u32 = 4096;
 
-/// How long a machine may take, in seconds on a fast one.
+/// How long a machine may take beside its claims, in seconds on a fast one.
 const SECONDS: u32 = 60;
+
+/// How long it may take for each claim. What hangs is found long before, by the time of a claim or by
+/// silence.
+const SECONDS_EACH: u32 = 2;
 
 /// What `run` compares.
 pub(crate) fn everything() -> Arguments {
@@ -139,13 +143,14 @@ pub(crate) fn try_claims(
         images::copy(&masters.join(&name), &images.join(&name))?;
         disks.push(bench.disk(images.join(&name)));
     }
+    let claims: usize = benches.iter().map(|bench| bench.claims.len()).sum();
     let boot = Boot {
         name: fs.name.to_owned(),
         disks,
         steps: plan::claims(fs, benches, lab.slowdown()),
         append: Vec::new(),
         files: Vec::new(),
-        seconds: SECONDS,
+        seconds: SECONDS + SECONDS_EACH * u32::try_from(claims)?,
     };
     let report = lab.boot(boot, &mut |event| on_event(event))?;
     let outcome = VmOutcome::of_claims(fs.name, &report, benches, &images)?;

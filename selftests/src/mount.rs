@@ -80,12 +80,6 @@ impl Mount {
         )
     }
 
-    /// Unmounts, and mounts with other options. It is not mounted afterwards if they are refused.
-    pub fn other(&self, options: &str) -> Result<(), Errno> {
-        self.unmount()?;
-        self.mount(options)
-    }
-
     /// Remounts with `options`; it is mounted for writing unless `ro` is among them.
     pub fn change(&self, options: &str) -> Result<(), Errno> {
         let (flags, options) = split(options)?;

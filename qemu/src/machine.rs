@@ -115,6 +115,9 @@ impl Machine {
         command.args([
             "-M",
             "q35",
+            // Nothing is plugged in later, and what the tables say about it takes the kernel long.
+            "-global",
+            "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
             "-m",
             &format!("{}M", self.memory),
             "-smp",

@@ -2,12 +2,17 @@
 
 //! What came of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lab_proto::Outcome;
 use serde::Serialize;
 
-use crate::splat::Splat;
+use crate::splat::{self, Splat};
+
+/// How many lines of the console an excerpt has.
+const EXCERPT_LINES: usize = 40;
+/// How many of them may come before the first complaint.
+const EXCERPT_BEFORE: usize = 3;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +62,9 @@ pub struct Report {
     pub seconds: f64,
     /// The console, as a file.
     pub console: PathBuf,
+    /// The lines of it that tell most: those around the first complaint of the kernel, or else the
+    /// last ones.
+    pub excerpt: String,
 }
 
 impl Report {
@@ -101,4 +109,18 @@ impl Report {
     pub fn step(&self, name: &str) -> Option<&StepReport> {
         self.steps.iter().find(|step| step.name == name)
     }
+}
+
+/// What tells most of a console.
+pub(crate) fn excerpt(console: &Path) -> String {
+    let text = std::fs::read(console).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let complaint = lines.iter().position(|line| splat::judge(line).is_some());
+    let first = match complaint {
+        Some(number) => number.saturating_sub(EXCERPT_BEFORE),
+        None => lines.len().saturating_sub(EXCERPT_LINES),
+    };
+    let told: Vec<&str> = lines.into_iter().skip(first).take(EXCERPT_LINES).collect();
+    told.join("\n")
 }

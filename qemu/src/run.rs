@@ -18,7 +18,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::events::EventFile;
 use crate::machine::{Files, Machine};
-use crate::report::{End, Report, StepReport};
+use crate::report::{End, Report, StepReport, excerpt};
 use crate::splat::{self, Splat};
 
 /// Taint flags that a run may have: out-of-tree module (O) and unsigned module (E).
@@ -327,6 +327,7 @@ impl Guest {
             taint: taint & !ORDINARY_TAINT,
             release: self.release.clone(),
             seconds: self.started.elapsed().as_secs_f64(),
+            excerpt: excerpt(&self.console),
             console: self.console.clone(),
         }
     }

@@ -106,6 +106,8 @@ fn a_guest_that_crashes_has_panicked() {
     assert_eq!(report.end, End::Panicked);
     assert_eq!(report.exit_status(), 3);
     assert!(!report.complete);
+    let excerpt = &report.excerpt;
+    assert!(excerpt.contains("sysrq"), "no cause in: {excerpt}");
 }
 
 #[test]

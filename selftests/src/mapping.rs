@@ -145,6 +145,16 @@ impl Mapping {
         }
     }
 
+    /// Keeps `khugepaged` from this mapping: to put a huge page into a file it takes the page table
+    /// of everybody who maps it, which a count of mapped pages would blame on somebody else.
+    pub fn keep_page_tables(&self) -> io::Result<()> {
+        match self.advise(libc::MADV_NOHUGEPAGE) {
+            // A kernel without huge pages.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Touches every page, and then gives the kernel a piece of advice on the whole mapping.
     pub fn touch_and_advise(&self, advice: i32) -> io::Result<()> {
         self.touch();

@@ -138,6 +138,7 @@ fn unprivileged_direct_reader_evicts_nobody(stage: &Stage<'_>) -> Result<Outcome
     let mut judge = Judge::new();
     file.fill(1)?;
     let mapping = file.map(Share::SharedReadOnly)?;
+    mapping.keep_page_tables()?;
     if let Err(error) = mapping.lock() {
         judge.fact(format!("not locked: {error}"));
     }

@@ -233,7 +233,8 @@ pub(crate) fn machine_test(outcome: &VmOutcome) -> TestResult {
             Status::Passed
         } else {
             let console = outcome.console.display();
-            Status::Failed(format!("{}\nconsole: {console}", troubles.join("\n")))
+            let (what, said) = (troubles.join("\n"), &outcome.excerpt);
+            Status::Failed(format!("{what}\n{said}\nconsole: {console}"))
         },
         time: Duration::from_secs_f64(outcome.seconds),
         detail: String::new(),

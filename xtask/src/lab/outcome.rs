@@ -48,6 +48,8 @@ pub(crate) struct VmOutcome {
     pub(crate) seconds: f64,
     /// Its console.
     pub(crate) console: PathBuf,
+    /// What of it tells most, if the machine itself went wrong.
+    pub(crate) excerpt: String,
 }
 
 /// The diagnostic line before a claim's result.
@@ -95,6 +97,9 @@ impl VmOutcome {
             release: report.release.clone(),
             seconds: report.seconds,
             console: report.console.clone(),
+            excerpt: report
+                .fault()
+                .map_or_else(String::new, |_| report.excerpt.clone()),
         }
     }
 

@@ -20,6 +20,6 @@ pub use accel::Accel;
 pub use lab_proto::{Action, Event, Expect, Job, Outcome, Step};
 pub use machine::{Disk, ErrorRange, GuestFile, Machine};
 pub use report::{End, Report, StepReport};
-pub use run::{Deadlines, run};
+pub use run::{ATTEMPTS, Deadlines, run, run_persistently};
 pub use shell::shell;
 pub use splat::Splat;

@@ -169,6 +169,12 @@ impl Machine {
             "printk.time=1",
             // On a busy host the check whether the timer ticks may find that it does not.
             "no_timer_check",
+            // What nobody here looks at and a debug kernel takes seconds to make: the directories of
+            // slab caches and of built-in code in sysfs, and more loop and memory disks than anybody
+            // takes. A run that wants memory disks asks for them.
+            "initcall_blacklist=slab_late_init,param_sysfs_builtin_init",
+            "brd.rd_nr=0",
+            "loop.max_loop=1",
         ];
         if self.accel.name() == "tcg" {
             // A busy host may not run the guest's CPUs for a while. A minute or two is a lockup.

@@ -68,6 +68,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether the guest came up and said that it begins with its job.
+    pub fn began(&self) -> bool {
+        !self.release.is_empty() || !self.steps.is_empty()
+    }
+
     /// Says what is wrong with the run as a whole, apart from what its steps say.
     pub fn fault(&self) -> Option<String> {
         let end = match &self.end {

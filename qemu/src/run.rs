@@ -36,6 +36,9 @@ pub struct Deadlines {
     pub silence: Duration,
 }
 
+/// How often a machine is booted that does not come up.
+pub const ATTEMPTS: u32 = 3;
+
 /// Boots `machine` for `job`. Console, events and the command go to files in `dir`.
 ///
 /// # Errors
@@ -76,6 +79,39 @@ pub fn run(
     let mut guest = Guest::new(child, &files, dir)?;
     let end = guest.watch(job, deadlines, on_event)?;
     Ok(guest.report(job, end))
+}
+
+/// As [`run`]; a guest that does not come up is booted again, [`ATTEMPTS`] times in all.
+///
+/// Before a guest begins with its job no module is loaded and nothing is mounted: what goes wrong
+/// says something of the host, the emulator or the kernel's boot, and the disks are as they were.
+/// `on_retry` hears of each attempt that failed, and where its console is kept.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_persistently(
+    machine: &Machine,
+    job: &Job,
+    deadlines: &Deadlines,
+    dir: &Path,
+    on_event: &mut dyn FnMut(&Event),
+    on_retry: &mut dyn FnMut(&Report, &Path),
+) -> Result<Report> {
+    let mut attempts = 1..ATTEMPTS;
+    loop {
+        let report = run(machine, job, deadlines, dir, on_event)?;
+        if report.began() {
+            return Ok(report);
+        }
+        let Some(attempt) = attempts.next() else {
+            return Ok(report);
+        };
+        let kept = dir.join(format!("console.boot-{attempt}.log"));
+        fs::rename(&report.console, &kept)
+            .with_context(|| format!("keeping the console as {}", kept.display()))?;
+        on_retry(&report, &kept);
+    }
 }
 
 /// A machine that runs. Killed when dropped.

@@ -117,7 +117,7 @@ fn act(action: &Action, port: &Port, line: &dyn Fn(String)) -> Result {
             options,
             read_only,
         } => mount_disk(source, fstype, dir, options, *read_only),
-        Action::Umount { dir } => unmount(dir.as_str(), UnmountFlags::empty()).into(),
+        Action::Umount { dir } => unmount_patiently(dir).into(),
         Action::Run { argv, timeout } => program(argv, Duration::from_secs(*timeout), line),
         Action::Read { path } => match fs::read_to_string(path) {
             Ok(text) => {
@@ -276,6 +276,21 @@ fn repeat(times: u32, steps: &[Step], port: &Port, line: &dyn Fn(String)) -> Res
     Result::Done
 }
 
+/// For how long somebody may still be busy with a file system that nobody has open: `khugepaged`
+/// holds the file that it looks at, also when the last program that mapped it is gone.
+const BUSY: Duration = Duration::from_secs(20);
+
+/// Unmounts, once the kernel itself is done with the files.
+fn unmount_patiently(dir: &str) -> rustix::io::Result<()> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match unmount(dir, UnmountFlags::empty()) {
+            Err(Errno::BUSY) if Instant::now() < end => thread::sleep(Duration::from_millis(50)),
+            result => return result,
+        }
+    }
+}
+
 /// Unmounts everything below `/mnt`, the last mounted first, so that images are clean. False if
 /// something stayed.
 pub(crate) fn unmount_all() -> bool {
@@ -287,7 +302,7 @@ pub(crate) fn unmount_all() -> bool {
     below
         .filter(|dir| dir.starts_with("/mnt"))
         .fold(true, |all, dir| {
-            let result = unmount(dir, UnmountFlags::empty());
+            let result = unmount_patiently(dir);
             if let Err(error) = result {
                 println!("lab-init: cannot unmount {dir}: {error}");
             }

@@ -207,7 +207,7 @@ pub enum Event {
         /// Seconds since the kernel started.
         uptime: f64,
     },
-    /// The job is over and everything is on disk; the machine powers off. Nothing comes after it.
+    /// The job is over and everything is on disk; the machine ends. Nothing comes after it.
     Bye {
         /// Of the job.
         nonce: String,

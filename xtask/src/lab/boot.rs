@@ -9,7 +9,7 @@ use crate::context::Context;
 use anyhow::{Context as _, Result};
 use qemu_runner::{Accel, Deadlines, Disk, Event, GuestFile, Job, Machine, Report, Step};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl<'a> Lab<'a> {
             }
     }
 
-    /// Boots one machine and waits for its end.
+    /// Boots one machine and waits for its end. One that does not come up is tried again.
     pub(crate) fn boot(&self, boot: Boot, on_event: &mut dyn FnMut(&Event)) -> Result<Report> {
         let mut machine = machine(&self.artifacts, &self.accel, boot.disks);
         machine.memory = self.memory;
@@ -104,7 +104,18 @@ impl<'a> Lab<'a> {
             silence: Duration::from_secs(u64::from(10 * self.slowdown())),
         };
         let dir = self.dir.path().join(&boot.name);
-        qemu_runner::run(&machine, &job, &deadlines, &dir, on_event)
+        let mut tell = |report: &Report, kept: &Path| {
+            let fault = report.fault().unwrap_or_default();
+            self.ctx.ui.say(
+                "Boot",
+                format_args!(
+                    "{}: {fault}, before it began with its job; once more (console: {})",
+                    boot.name,
+                    kept.display()
+                ),
+            );
+        };
+        qemu_runner::run_persistently(&machine, &job, &deadlines, &dir, on_event, &mut tell)
             .with_context(|| format!("running the machine {}", boot.name))
     }
 

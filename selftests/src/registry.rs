@@ -38,6 +38,8 @@ pub struct Needs {
     pub ioctl: bool,
     /// The block device itself: direct access and `FIBMAP`.
     pub device: bool,
+    /// Minutes in a debug kernel without KVM. Left out where only a bounded part is tested.
+    pub patience: bool,
 }
 
 impl Needs {
@@ -48,6 +50,7 @@ impl Needs {
         faults: false,
         ioctl: false,
         device: false,
+        patience: false,
     };
 
     /// Small blocks, so that several fit in a page.

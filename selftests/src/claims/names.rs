@@ -72,9 +72,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         summary: "A file is given names until there may be no more: the error is EMLINK, the count \
                   is that of the names, and after one is removed there is room for one. Skipped \
                   where 33,000 are not enough.",
-        // One size will do: it takes a minute in the debug kernel.
+        // One size will do.
         needs: Needs {
             block_size: Some(4096),
+            patience: true,
             ..Needs::NOTHING
         },
         expect: Expect::KEPT,

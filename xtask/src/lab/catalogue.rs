@@ -56,6 +56,8 @@ pub(crate) struct Needs {
     pub(crate) ioctl: bool,
     /// Whether it writes to the block device behind the file.
     pub(crate) device: bool,
+    /// Whether it takes minutes in a debug kernel without KVM.
+    pub(crate) patience: bool,
 }
 
 /// How fast a disk is.

@@ -98,7 +98,7 @@ pub(crate) struct Machine {
 /// Does what a verb asks for.
 pub(crate) fn run(ctx: &Context, verb: Verb) -> Result<Exit> {
     match verb {
-        Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::everything()),
+        Verb::Run { machine } => compare::run(ctx, machine.accel, &compare::tour()),
         Verb::Compare { machine, what } => compare::run(ctx, machine.accel, &what),
         Verb::Bench { machine, what } => bench::run(ctx, machine.accel, &what),
         Verb::Test { machine, what } => test::run(ctx, machine.accel, &what),

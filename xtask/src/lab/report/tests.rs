@@ -43,6 +43,7 @@ fn content() -> Content {
             faults: false,
             ioctl: false,
             device: false,
+            patience: false,
         },
         expect: BTreeMap::new(),
         timeline: vec![

@@ -2,8 +2,9 @@
 
 //! Every claim on every policy of cohfs, with blocks smaller than a page and as large.
 //!
-//! In the bounded tests, the policies that are there to compare with make do with one size, and with
-//! the claims that they are not to keep: that the tests can fail is what they are for there.
+//! Bounded tests leave out claims that take minutes; and the policies that are there to compare with
+//! make do with one size, and with the claims that they are not to keep: that the tests can fail is
+//! what they are for.
 
 use super::{Extent, Group};
 use crate::lab::boot::Lab;
@@ -36,15 +37,17 @@ impl Claims {
     /// Makes images for the claims whose id or name matches `names`, or for all.
     pub(super) fn prepare(lab: &Lab<'_>, names: &[String], extent: Extent) -> Result<Self> {
         let claims = catalogue::load(&lab.artifacts.claims)?;
-        let claims = catalogue::select(claims, names)?;
+        let mut claims = catalogue::select(claims, names)?;
+        // Who names a claim wants it, and on all policies.
+        let bounded = extent == Extent::Bounded && names.is_empty();
+        claims.retain(|claim| !(bounded && claim.needs.patience));
         let benches = images::benches(&claims, &BLOCK_SIZES);
         let masters = tempfile::tempdir().context("making a directory for images")?;
         compare::make_images(lab, &benches, masters.path())?;
         Ok(Self {
             claims,
             benches,
-            // Who names a claim wants it on all of them.
-            bounded: extent == Extent::Bounded && names.is_empty(),
+            bounded,
             masters,
         })
     }

@@ -5,10 +5,12 @@
 
 use super::accel::Choice;
 use super::boot::{Boot, Lab, side_by_side};
-use super::catalogue::{self, Claim, Verdict};
+use super::catalogue::{self, Claim, Finding, Verdict};
 use super::filesystem::{self, FileSystem};
 use super::images::{self, Bench};
 use super::matrix::Comparison;
+use super::mkfs;
+use super::on_host;
 use super::outcome::{VmOutcome, worst};
 use super::plan;
 use super::report;
@@ -18,14 +20,15 @@ use crate::context::Context;
 use crate::exit::Exit;
 use anyhow::{Context as _, Result};
 use qemu_runner::Event;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What to compare.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// File systems, separated by commas: ext2, ext4, cohfs or one of cohfs-none, cohfs-seed,
-    /// cohfs-mainline
+    /// File systems, separated by commas: cohfs, cohfs-mainline, cohfs-seed, cohfs-none, ext2, ext4,
+    /// ext4-nojournal, ext3, xfs, btrfs, f2fs, exfat, tmpfs; "policies" stands for the first four,
+    /// "all" for everything
     #[arg(
         long,
         value_name = "LIST",
@@ -36,13 +39,33 @@ pub(crate) struct Arguments {
     /// Only the claims whose id or name matches
     #[arg(long = "claim", value_name = "GLOB")]
     claims: Vec<String>,
+    /// Instead, a directory of this machine, of whatever file system, under the kernel that runs;
+    /// what others would notice is left out
+    #[arg(long, value_name = "PATH", conflicts_with = "fs")]
+    dir: Option<PathBuf>,
+    /// Leave nothing out: I/O errors on demand, writes to the device, a file system that is frozen
+    /// or full
+    #[arg(long, requires = "dir")]
+    disturb: bool,
+}
+
+impl Arguments {
+    /// The patterns that choose claims.
+    pub(super) fn claims(&self) -> &[String] {
+        &self.claims
+    }
+
+    /// Whether others may notice.
+    pub(super) fn disturb(&self) -> bool {
+        self.disturb
+    }
 }
 
 /// The block size of claims that do not care.
 const BLOCK_SIZE: u32 = 4096;
 
 /// How long a machine may take beside its claims, in seconds on a fast one.
-const SECONDS: u32 = 60;
+const SECONDS: u32 = 120;
 
 /// How long it may take for each claim. What hangs is found long before, by the time of a claim or by
 /// silence.
@@ -61,11 +84,16 @@ pub(crate) fn tour() -> Arguments {
     Arguments {
         fs: vec!["ext2".to_owned(), "cohfs".to_owned()],
         claims: TOUR.map(str::to_owned).to_vec(),
+        dir: None,
+        disturb: false,
     }
 }
 
 /// Boots one machine for each file system, prints the matrix, and keeps it.
 pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Result<Exit> {
+    if let Some(dir) = &arguments.dir {
+        return on_host::run(ctx, dir, arguments);
+    }
     let began = Instant::now();
     let filesystems = filesystem::select(&arguments.fs)?;
     let lab = Lab::open(ctx, Variant::Base, choice)?;
@@ -74,6 +102,7 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     let benches = images::benches(&claims, &[BLOCK_SIZE]);
     let masters = tempfile::tempdir().context("making a directory for images")?;
     make_images(&lab, &benches, masters.path())?;
+    let troubles = mkfs::make_images(&lab, &filesystems, &benches, masters.path())?;
 
     let total = filesystems.len()
         * benches
@@ -117,7 +146,12 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     report::keep_claims(&lab.dir, &claims)?;
     report::write(&lab.dir)?;
     print!("{}", comparison.table());
+    for trouble in &troubles {
+        ctx.ui
+            .say("FAIL", format_args!("making images: {}", trouble.what));
+    }
     let exit = say_what_is_wrong(ctx, &results, &outcomes);
+    let exit = worst(troubles.iter().map(|trouble| trouble.exit).chain([exit]));
     hint(&lab, exit);
     Ok(exit)
 }
@@ -145,11 +179,14 @@ pub(crate) fn try_claims(
 ) -> Result<VmOutcome> {
     let images = lab.dir.path().join(fs.name).join("images");
     std::fs::create_dir_all(&images).with_context(|| format!("creating {}", images.display()))?;
+    let benches = &fs.mkfs.benches(benches)[..];
     let mut disks = Vec::new();
     for bench in benches {
-        let name = format!("{}.img", bench.name());
-        images::copy(&masters.join(&name), &images.join(&name))?;
-        disks.push(bench.disk(images.join(&name)));
+        if let Some(master) = fs.master(masters, bench) {
+            let image = images.join(format!("{}.img", bench.name()));
+            images::copy(&master, &image)?;
+            disks.push(bench.disk(image));
+        }
     }
     let claims: usize = benches.iter().map(|bench| bench.claims.len()).sum();
     let boot = Boot {
@@ -161,7 +198,7 @@ pub(crate) fn try_claims(
         seconds: SECONDS + SECONDS_EACH * u32::try_from(claims)?,
     };
     let report = lab.boot(boot, &mut |event| on_event(event))?;
-    let outcome = VmOutcome::of_claims(fs.name, &report, benches, &images)?;
+    let outcome = VmOutcome::of_claims(fs, &report, benches, &images)?;
     if outcome.troubles.is_empty() {
         std::fs::remove_dir_all(&images).context("removing images")?;
     }
@@ -201,13 +238,10 @@ pub(crate) fn judge(
         .filter_map(|result| {
             let claim = claims.iter().find(|claim| claim.id == result.claim)?;
             let finding = &result.finding;
-            let skipped = || Status::Skipped(finding.detail.clone());
             let status = match (fs.policy, finding.verdict) {
-                (_, Verdict::NotRun) => Status::Failed(finding.detail.clone()),
                 (Some(policy), verdict) if claim.accepts(policy, verdict) => Status::Passed,
-                (None, Verdict::Skip) => skipped(),
-                (Some(_), Verdict::Skip) if own_kernel || claim.is_race() => skipped(),
-                (None, _) => Status::Passed,
+                (Some(_), Verdict::Skip) if own_kernel || claim.is_race() => fact(finding),
+                (None, _) | (_, Verdict::NotRun) => fact(finding),
                 (Some(policy), verdict) => Status::Failed(format!(
                     "{verdict}, expected {}: {}",
                     claim.expected(policy),
@@ -225,6 +259,15 @@ pub(crate) fn judge(
         .collect();
     tests.push(machine_test(outcome));
     tests
+}
+
+/// A verdict that nothing is expected of: that there is one is the test.
+pub(super) fn fact(finding: &Finding) -> Status {
+    match finding.verdict {
+        Verdict::NotRun => Status::Failed(finding.detail.clone()),
+        Verdict::Skip => Status::Skipped(finding.detail.clone()),
+        _ => Status::Passed,
+    }
 }
 
 /// The test that a machine as a whole went well.

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file systems that the lab can compare, each a way to mount the same image.
+//! The file systems that the lab can compare.
 
+use super::images::Bench;
+use super::mkfs::{self, Mkfs};
 use crate::exit::{Exit, failure};
 use anyhow::Result;
+use std::path::{Path, PathBuf};
 
-/// A way to mount an ext2 image.
+/// A way to make a disk and to mount it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileSystem {
     /// Its name on the command line and over its column.
@@ -18,15 +21,36 @@ pub(crate) struct FileSystem {
     pub(crate) policy: Option<&'static str>,
     /// Whether its page cache agrees with the disk whatever the claims did.
     pub(crate) coherent: bool,
+    /// How its disks are made.
+    pub(crate) mkfs: Mkfs,
 }
 
-const fn foreign(name: &'static str) -> FileSystem {
+impl FileSystem {
+    /// Whether its disks hold ext2, which `e2fsck` and stock ext2 can judge.
+    pub(crate) fn is_ext2(&self) -> bool {
+        self.mkfs == Mkfs::Ext2
+    }
+
+    /// The image that its disk for `bench` is a copy of, below the directory of all; none if it has
+    /// no disk.
+    pub(crate) fn master(&self, masters: &Path, bench: &Bench) -> Option<PathBuf> {
+        let name = format!("{}.img", bench.name());
+        match self.mkfs {
+            Mkfs::Ext2 => Some(masters.join(name)),
+            Mkfs::Program(_) => Some(masters.join(self.name).join(name)),
+            Mkfs::Memory => None,
+        }
+    }
+}
+
+const fn foreign(name: &'static str, mkfs: Mkfs) -> FileSystem {
     FileSystem {
         name,
         fstype: name,
         options: "",
         policy: None,
         coherent: false,
+        mkfs,
     }
 }
 
@@ -37,43 +61,67 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
         options,
         policy: Some(policy),
         coherent: matches!(policy.as_bytes(), b"seed" | b"strict"),
+        mkfs: Mkfs::Ext2,
     }
 }
 
 /// Stock ext2: the measure of what is on a disk.
-pub(crate) const EXT2: FileSystem = foreign("ext2");
+pub(crate) const EXT2: FileSystem = foreign("ext2", Mkfs::Ext2);
 
 /// cohfs as somebody gets it who asks for nothing.
 pub(crate) const COHFS: FileSystem = ours("cohfs", "", "strict");
 
 /// Everything that can be asked for.
-pub(crate) const ALL: [FileSystem; 6] = [
-    EXT2,
-    foreign("ext4"),
+pub(crate) const ALL: [FileSystem; 13] = [
     COHFS,
     ours("cohfs-mainline", "coherency=mainline", "mainline"),
     ours("cohfs-seed", "coherency=seed", "seed"),
     ours("cohfs-none", "coherency=none", "none"),
+    EXT2,
+    foreign("ext4", Mkfs::Program(&mkfs::EXT4)),
+    FileSystem {
+        fstype: "ext4",
+        ..foreign("ext4-nojournal", Mkfs::Program(&mkfs::EXT4_WITHOUT_JOURNAL))
+    },
+    // With indirect blocks, and file data in the journal.
+    FileSystem {
+        fstype: "ext4",
+        options: "data=journal",
+        ..foreign("ext3", Mkfs::Program(&mkfs::EXT3))
+    },
+    foreign("xfs", Mkfs::Program(&mkfs::XFS)),
+    foreign("btrfs", Mkfs::Program(&mkfs::BTRFS)),
+    foreign("f2fs", Mkfs::Program(&mkfs::F2FS)),
+    foreign("exfat", Mkfs::Program(&mkfs::EXFAT)),
+    FileSystem {
+        options: "size=96m",
+        ..foreign("tmpfs", Mkfs::Memory)
+    },
 ];
 
 /// Stands for cohfs under each of its policies.
 const POLICIES: &str = "policies";
 
-/// Finds file systems by name, or those that [`POLICIES`] stands for.
+/// Stands for all of them.
+pub(crate) const EVERY: &str = "all";
+
+/// Finds file systems by name, or those that [`POLICIES`] or [`EVERY`] stands for.
 pub(crate) fn select(names: &[String]) -> Result<Vec<FileSystem>> {
     let mut selected = Vec::new();
     for name in names {
         let before = selected.len();
-        selected.extend(
-            ALL.iter()
-                .filter(|fs| fs.name == name || (name == POLICIES && fs.policy.is_some())),
-        );
+        selected.extend(ALL.iter().filter(|fs| match name.as_str() {
+            EVERY => true,
+            POLICIES => fs.policy.is_some(),
+            name => fs.name == name,
+        }));
         if selected.len() == before {
             let known: Vec<_> = ALL.iter().map(|fs| fs.name).collect();
             return Err(failure(
                 Exit::Usage,
                 format!(
-                    "no file system is called \"{name}\"; there are {}, and {POLICIES} for all of cohfs",
+                    "no file system is called \"{name}\"; there are {}, {POLICIES} for all of \
+                     cohfs, and {EVERY}",
                     known.join(", ")
                 ),
             ));

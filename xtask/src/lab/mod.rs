@@ -12,6 +12,8 @@ mod explain;
 mod filesystem;
 pub(crate) mod images;
 mod matrix;
+mod mkfs;
+mod on_host;
 mod outcome;
 mod plan;
 mod report;

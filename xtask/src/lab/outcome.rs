@@ -3,6 +3,7 @@
 //! What came of a machine: the findings of its claims, and everything that went wrong besides.
 
 use super::catalogue::{Finding, Verdict};
+use super::filesystem::FileSystem;
 use super::images::{self, Bench};
 use super::plan;
 use crate::exit::Exit;
@@ -60,6 +61,17 @@ struct Diagnostic {
     finding: Finding,
 }
 
+/// What the claims' program found, by id, from the lines that it printed.
+pub(crate) fn findings(lines: &[String]) -> impl Iterator<Item = (String, Finding)> {
+    let results = ktap::read(lines.iter().map(String::as_str));
+    results.tests.into_iter().filter_map(|test| {
+        let mut last = test.diagnostics.iter().rev();
+        let Diagnostic { claim, finding } =
+            last.find_map(|line| serde_json::from_str(line).ok())?;
+        Some((claim, finding))
+    })
+}
+
 impl VmOutcome {
     /// Takes what every machine says of itself: how it ended, and which steps failed.
     pub(crate) fn new(name: &str, report: &Report) -> Self {
@@ -103,15 +115,15 @@ impl VmOutcome {
         }
     }
 
-    /// Takes the claims' findings, compares what two drivers read, and has `e2fsck` look at the
-    /// images.
+    /// Takes the claims' findings, and where the disks hold ext2 compares what two drivers read, and
+    /// has `e2fsck` look at the images.
     pub(crate) fn of_claims(
-        name: &str,
+        fs: &FileSystem,
         report: &Report,
         benches: &[Bench],
         images: &Path,
     ) -> Result<Self> {
-        let mut outcome = Self::new(name, report);
+        let mut outcome = Self::new(fs.name, report);
         for bench in benches {
             outcome.take_claims(bench, report.step(&plan::claims_step(bench)));
             let before = report.step(&plan::digest_step(bench));
@@ -119,7 +131,9 @@ impl VmOutcome {
             if let (Some(before), Some(after)) = (before, after) {
                 outcome.compare_digests(&bench.name(), before, after);
             }
-            outcome.check_image(&images.join(format!("{}.img", bench.name())))?;
+            if fs.is_ext2() {
+                outcome.check_image(&images.join(format!("{}.img", bench.name())))?;
+            }
         }
         Ok(outcome)
     }
@@ -140,18 +154,10 @@ impl VmOutcome {
         {
             self.blame(Exit::Failed, format!("{}: {why}", plan::claims_step(bench)));
         }
-        let mut found: Vec<Diagnostic> = results
-            .tests
-            .iter()
-            .filter_map(|test| {
-                let last = test.diagnostics.iter().rev();
-                last.flat_map(|line| serde_json::from_str::<Diagnostic>(line))
-                    .next()
-            })
-            .collect();
+        let mut found: Vec<_> = findings(lines).collect();
         for claim in &bench.claims {
-            let position = found.iter().position(|found| found.claim == *claim);
-            let finding = position.map(|position| found.swap_remove(position).finding);
+            let position = found.iter().position(|(found, _)| found == claim);
+            let finding = position.map(|position| found.swap_remove(position).1);
             if finding.is_none() && step.is_some_and(|step| step.outcome.is_some()) {
                 let what = format!("{}: {claim} gave no verdict", plan::claims_step(bench));
                 self.blame(Exit::Failed, what);

@@ -5,13 +5,20 @@
 use crate::registry::Claim;
 
 /// Claims whose needs do not tell.
-const HAZARDS: [(&str, &str); 6] = [
+const HAZARDS: [(&str, &str); 13] = [
     ("T45", "freezes the file system"),
     ("T17", "fills the file system"),
     ("T26", "fills the file system"),
     ("F01", "fills the file system"),
     ("F02", "uses up the inodes of the file system"),
     ("F03", "fills the file system"),
+    ("P5", "fills the file system"),
+    ("P8", "swaps"),
+    ("P10", "discards what is free on the device"),
+    ("Z1", "unmounts the file system"),
+    ("V2", "makes the file system read-only"),
+    ("V4", "shuts the file system down"),
+    ("V6", "changes the options of the file system"),
 ];
 
 /// Why the claim should not be tried where somebody else works, if so.

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use crate::timeline;
 use crate::timeline::Act;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
+use crate::verdict::skip;
 
 /// The disk a claim wants under its file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -150,6 +152,18 @@ impl Stage<'_> {
     /// Makes a file of `size` bytes for this run, all of them a hole, or skips the claim.
     pub fn scratch(&self, name: &str, size: u64) -> Result<ClaimFile> {
         ClaimFile::create(self.dir, name, size)
+    }
+
+    /// Skips the claim if blocks here are larger than it asks for: what it says of single blocks would
+    /// be said of parts of them.
+    pub fn insist_on_block_size(&self) -> Result<()> {
+        let found = rustix::fs::statvfs(self.dir).context("statfs")?.f_bsize;
+        match self.claim.needs.block_size {
+            Some(wanted) if found > u64::from(wanted) => Err(skip(format!(
+                "it is about blocks of {wanted} bytes, here they have {found}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Opens one of the claim's files.

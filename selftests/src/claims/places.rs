@@ -114,6 +114,7 @@ fn write_data(file: &File) -> Result<()> {
 }
 
 fn extents_are_those_of_fibmap(stage: &Stage<'_>) -> Result<Outcome> {
+    stage.insist_on_block_size()?;
     let file = stage.scratch("p6.dat", 66_010 * BLOCK)?;
     let mut judge = Judge::new();
     write_data(file.file())?;
@@ -149,6 +150,7 @@ fn extents_are_those_of_fibmap(stage: &Stage<'_>) -> Result<Outcome> {
 
 fn holes_and_data_are_where_they_are(stage: &Stage<'_>) -> Result<Outcome> {
     const SIZE: u64 = 66_010 * BLOCK;
+    stage.insist_on_block_size()?;
     let file = stage.scratch("p7.dat", SIZE)?;
     let mut judge = Judge::new();
     write_data(file.file())?;

@@ -161,6 +161,7 @@ fn compare<const N: usize>(
 
 fn punched_range_is_zero_and_its_blocks_are_free(stage: &Stage<'_>) -> Result<Outcome> {
     const SIZE: u64 = PAGES * PAGE - 300;
+    stage.insist_on_block_size()?;
     let ranges = [
         (100, 50),
         (BLOCK, BLOCK),
@@ -267,6 +268,7 @@ fn punch_waits_for_direct_write_over_it(stage: &Stage<'_>) -> Result<Outcome> {
 
 fn zeroed_range_is_zero_and_has_blocks(stage: &Stage<'_>) -> Result<Outcome> {
     const SIZE: u64 = 20 * PAGE;
+    stage.insist_on_block_size()?;
     let zero = FallocateFlags::ZERO_RANGE;
     let file = stage.scratch("p4.dat", SIZE)?;
     let mut judge = Judge::new();

@@ -102,6 +102,9 @@ kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(if $(LLVM),LLVM=$(LLVM)) \
 	$(if $(filter-out default,$(origin CC)),CC='$(CC)') \
 	RUSTC='$(RUSTC)' BINDGEN='$(BINDGEN)' CLIPPY_DRIVER='$(dir $(RUSTC))clippy-driver'
 
+# Without one of these the module would be built, and not be loaded.
+needs := BLOCK BUFFER_HEAD DEBUG_FS EXPORTFS FS_IOMAP FS_POSIX_ACL MODULES TRACEPOINTS
+
 .PHONY: kdir-is-sound
 kdir-is-sound:
 	@test -n '$(KDIR)' || { \
@@ -114,6 +117,11 @@ kdir-is-sound:
 	@test '$(call option,CONFIG_RUST)' = y || { \
 		echo 'error: the kernel in $(KDIR) was configured without CONFIG_RUST=y;' >&2; \
 		echo '       qemu/config/base.config shows what cohfs needs' >&2; exit 69; }
+	@for option in $(needs); do \
+		grep -q "^CONFIG_$$option=" '$(conf)' || { \
+		echo "error: the kernel in $(KDIR) was configured without CONFIG_$$option," >&2; \
+		echo '       which the module calls; qemu/config/base.config shows what it needs' >&2; \
+		exit 69; }; done
 	@test -e '$(KDIR)/rust/libkernel.rmeta' -a -e '$(KDIR)/Module.symvers' || { \
 		echo 'error: $(KDIR) holds no built kernel: rust/libkernel.rmeta or' >&2; \
 		echo '       Module.symvers is missing' >&2; exit 69; }

@@ -118,19 +118,7 @@ impl<T: FileSystem> Inode<T> {
         range: ByteRange,
         _lock: &InodeLockGuard<'_>,
     ) -> Result {
-        let (pos, len) = (i64::try_from(range.pos())?, i64::try_from(range.len())?);
-        // SAFETY: All are valid.
-        to_result(unsafe {
-            bindings::iomap_zero_range(
-                self.as_raw(),
-                pos,
-                len,
-                ptr::null_mut(),
-                &iomap::VTable::<M>::OPS,
-                &iomap::VTable::<M>::WRITE_OPS,
-                ptr::null_mut(),
-            )
-        })
+        self.zero_by::<M>(range, &iomap::VTable::<M>::OPS)
     }
 
     /// As [`Self::zero_range`], and fills holes with zeros.
@@ -147,6 +135,15 @@ impl<T: FileSystem> Inode<T> {
         range: ByteRange,
         _lock: &InodeLockGuard<'_>,
     ) -> Result {
+        self.zero_by::<M>(range, &iomap::VTable::<M>::FILL_OPS)
+    }
+
+    /// Zeroes what `ops` finds in `range`, in the cache.
+    fn zero_by<M: Mapper<Fs = T>>(
+        &self,
+        range: ByteRange,
+        ops: &'static bindings::iomap_ops,
+    ) -> Result {
         let (pos, len) = (i64::try_from(range.pos())?, i64::try_from(range.len())?);
         // SAFETY: All are valid.
         to_result(unsafe {
@@ -155,7 +152,7 @@ impl<T: FileSystem> Inode<T> {
                 pos,
                 len,
                 ptr::null_mut(),
-                &iomap::VTable::<M>::FILL_OPS,
+                ops,
                 &iomap::VTable::<M>::WRITE_OPS,
                 ptr::null_mut(),
             )

@@ -41,12 +41,32 @@ impl Group {
     /// Limits it to `room` more bytes than it uses; gives the limit in bytes.
     pub fn limit(&self, room: u64) -> Result<u64, String> {
         let limit = || -> io::Result<u64> {
-            let used = fs::read_to_string(self.0.join("memory.current"))?;
-            let used: u64 = used.trim().parse().map_err(io::Error::other)?;
-            fs::write(self.0.join("memory.max"), (used + room).to_string())?;
-            Ok(used + room)
+            let bytes = self.number("memory.current")? + room;
+            fs::write(self.0.join("memory.max"), bytes.to_string())?;
+            Ok(bytes)
         };
         limit().map_err(|error| format!("no limit on memory: {error}"))
+    }
+
+    /// Raises the limit until there is `room` beside what cannot be reclaimed: a process that grows
+    /// is to find no page cache left, and not to be killed. Without a limit it does nothing.
+    pub fn leave_room(&self, room: u64) -> io::Result<()> {
+        let Ok(limit) = self.number("memory.max") else {
+            return Ok(());
+        };
+        let stat = fs::read_to_string(self.0.join("memory.stat"))?;
+        let cached = stat.lines().find_map(|line| line.strip_prefix("file "));
+        let cached: u64 = cached.and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+        let wanted = self.number("memory.current")?.saturating_sub(cached) + room;
+        if wanted > limit {
+            fs::write(self.0.join("memory.max"), wanted.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn number(&self, name: &str) -> io::Result<u64> {
+        let text = fs::read_to_string(self.0.join(name))?;
+        text.trim().parse().map_err(io::Error::other)
     }
 }
 

@@ -52,7 +52,8 @@ const DISTURBERS: u32 = 2;
 /// Findings that are told with their history; the rest is counted.
 const TOLD: usize = 3;
 
-/// Memory that a storm gets beside what it had when it began, page cache included, in bytes.
+/// Memory that a storm gets beside what it had when it began, page cache included, in bytes. Half of
+/// it is left to the page cache however much else there is.
 const ROOM: u64 = 4 << 20;
 
 /// How long one call may take, in seconds, before the storm counts as hung. To reclaim from a group with
@@ -164,7 +165,7 @@ pub fn run(dir: &Path, files: &[FileSpec], seconds: u64, seed: u64) -> Result<Ou
             let (storm, group) = (&storm, group.as_ref().ok());
             scope.spawn(move || disturb::run(storm, number, group));
         }
-        storm.watch(Duration::from_secs(seconds));
+        storm.watch(Duration::from_secs(seconds), group.as_ref().ok());
     });
     storm.last_look()?;
     Ok(storm.outcome(facts))
@@ -209,10 +210,12 @@ impl Storm {
 
     /// Waits for the end, and sees to it that every thread gets on. A thread that does not is the
     /// end of the process: nobody could wait for it.
-    fn watch(&self, time: Duration) {
+    fn watch(&self, time: Duration, group: Option<&Group>) {
         let mut next_line = 60;
         while self.began.elapsed() < time {
             thread::sleep(Duration::from_millis(100));
+            // This process grows for a while: stacks, and what its children copy.
+            let _ = group.map(|group| group.leave_room(ROOM / 2));
             let hung: Vec<String> = self.hung().collect();
             if !hung.is_empty() {
                 let (verdict, detail) = (Verdict::Hang, hung.join("; "));

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use anyhow::Result;
+use rustix::io::Errno;
 use sha2::Digest as _;
 use sha2::Sha256;
 
@@ -22,7 +23,7 @@ pub enum Detail {
     /// `sha256  relative/path  size  mode` of every regular file.
     Files,
     /// Of everything: type, permissions, owner, link count, device, size, times of access and
-    /// modification, path, and the sum or the text of a link.
+    /// modification, path, the sum or the text of a link, and extended attributes.
     Everything,
 }
 
@@ -44,9 +45,10 @@ pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
             } else {
                 String::new()
             };
+            let attributes = attributes(&path).with_context(describe)?;
             writeln!(
                 out,
-                "{:06o} {}:{} {} {} {} {} {} {relative} {content}",
+                "{:06o} {}:{} {} {} {} {} {} {relative} {content}{attributes}",
                 meta.mode(),
                 meta.uid(),
                 meta.gid(),
@@ -78,6 +80,26 @@ fn collect(dir: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
         entries.push((path, meta));
     }
     Ok(())
+}
+
+/// The extended attributes of a file, sorted: each name after a space, and the value in hexadecimal.
+fn attributes(path: &Path) -> Result<String> {
+    let mut room = vec![0; 64 << 10];
+    let len = match rustix::fs::llistxattr(path, &mut room[..]) {
+        Ok(len) => len,
+        Err(Errno::OPNOTSUPP) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let list = String::from_utf8_lossy(&room[..len]).into_owned();
+    let mut names: Vec<_> = list.split('\0').filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    let mut text = String::new();
+    for name in names {
+        let len = rustix::fs::lgetxattr(path, name, &mut room[..])?;
+        text += &format!(" {name}=");
+        text.extend(room[..len].iter().map(|byte| format!("{byte:02x}")));
+    }
+    Ok(text)
 }
 
 fn sum(path: &Path) -> Result<String> {

@@ -2,6 +2,7 @@
 
 //! Chooses the next step, from a seed and from what the tree is.
 
+mod attributes;
 mod files;
 mod names;
 

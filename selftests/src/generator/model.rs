@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use super::content::Content;
 use super::observe::Attributes;
+use super::side::Xattrs;
 use super::step::Mode;
 use super::step::Slot;
 use super::step::Target;
@@ -45,6 +46,10 @@ pub struct Node {
     pub links: u32,
     /// Permissions, owner and device, if they were seen since a step set them.
     pub attributes: Option<Attributes>,
+    /// Extended attributes but access control lists.
+    pub xattrs: Xattrs,
+    /// Access control lists, if they were seen since a step set them.
+    pub lists: Option<Xattrs>,
     /// Whether the number of its blocks may differ between file systems. A store through a mapping
     /// into a hole takes blocks for as much as the file system likes: stock ext2 for the page when
     /// it is written out, iomap for the whole folio at once.
@@ -160,6 +165,15 @@ impl Model {
         (0..SLOTS)
             .filter_map(open)
             .filter(|(_, id)| self.node(*id).links == 0)
+    }
+
+    /// How many nodes have attributes of some kind, and so a block that others may have as well.
+    pub fn with_xattrs(&self) -> usize {
+        let has = |node: &&Node| {
+            let lists = node.lists.as_ref();
+            !node.xattrs.is_empty() || lists.is_none_or(|lists| !lists.is_empty())
+        };
+        self.nodes.values().filter(has).count()
     }
 
     /// Closes every file.

@@ -25,6 +25,7 @@ use super::model::Kind;
 use super::model::Model;
 use super::model::Node;
 use super::side::Side;
+use super::side::Xattrs;
 use super::step::Reader;
 use super::step::Step;
 use super::step::Target;
@@ -150,7 +151,12 @@ impl Observer {
                             describe()
                         );
                     }
-                    self.describe(model.node(id), &stat)
+                    let mut text = self.describe(model.node(id), &stat);
+                    if let Target::Path(path) = target {
+                        let seen = side.xattrs(path).with_context(describe)?;
+                        text += &xattrs_are_as_modelled(model, id, seen).with_context(describe)?;
+                    }
+                    text
                 }
             };
             let (place, wanted) = first.get_or_insert((side.path(), text.clone()));
@@ -231,6 +237,29 @@ impl Default for Observer {
     }
 }
 
+/// Whether an extended attribute is an access control list.
+pub fn is_list(name: &str) -> bool {
+    name.starts_with("system.")
+}
+
+/// Compares extended attributes with the model, which takes access control lists that were not seen
+/// yet. Returns the lists, to be compared between the sides.
+fn xattrs_are_as_modelled(model: &mut Model, id: Id, seen: Xattrs) -> Result<String> {
+    let (lists, others): (Xattrs, Xattrs) = seen.into_iter().partition(|(name, _)| is_list(name));
+    let node = model.node_mut(id);
+    let wanted = &node.xattrs;
+    ensure!(
+        *wanted == others,
+        "attributes {others:02x?}, and not {wanted:02x?}"
+    );
+    let wanted = node.lists.get_or_insert_with(|| lists.clone());
+    ensure!(
+        *wanted == lists,
+        "lists {lists:02x?}, and not {wanted:02x?}"
+    );
+    Ok(format!(" lists {lists:02x?}"))
+}
+
 /// Holds what a step gave against the model, which it has not changed yet.
 pub fn expect_answer(model: &Model, step: &Step, text: &str, bytes: &[u8]) -> Result<()> {
     match step {
@@ -269,6 +298,22 @@ pub fn expect_answer(model: &Model, step: &Step, text: &str, bytes: &[u8]) -> Re
                 found.len(),
                 lines.len()
             );
+            Ok(())
+        }
+        Step::GetXattr { path, name, room } if !is_list(name) => {
+            let node = model.node(model.find(path).context("it is not there")?);
+            let value = node.xattrs.get(name).context("it has no such attribute")?;
+            ensure!(
+                *room == 0 || bytes == value,
+                "{bytes:02x?}, and not {value:02x?}"
+            );
+            Ok(())
+        }
+        Step::ListXattr { path, room } if *room > 0 => {
+            let node = model.node(model.find(path).context("it is not there")?);
+            let names: Vec<_> = text.lines().filter(|name| !is_list(name)).collect();
+            let wanted: Vec<_> = node.xattrs.keys().collect();
+            ensure!(names == wanted, "{names:?}, and not {wanted:?}");
             Ok(())
         }
         _ => Ok(()),

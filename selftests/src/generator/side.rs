@@ -3,6 +3,9 @@
 //! A directory on which steps are done.
 
 mod names;
+mod xattrs;
+
+pub use xattrs::Xattrs;
 
 use std::os::fd::AsFd as _;
 use std::os::fd::BorrowedFd;
@@ -269,6 +272,10 @@ impl Side {
                 self.reopen()?;
                 remounted?;
             }
+            Step::SetXattr { .. }
+            | Step::RemoveXattr { .. }
+            | Step::GetXattr { .. }
+            | Step::ListXattr { .. } => return self.perform_on_xattrs(step),
             _ => self.perform_on_names(step)?,
         }
         Ok(Answer::default())

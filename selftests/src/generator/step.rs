@@ -107,6 +107,17 @@ pub enum Rename {
     Whiteout,
 }
 
+/// Whether an extended attribute that is set may be there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existence {
+    /// It may.
+    Any,
+    /// It must not.
+    Create,
+    /// It must.
+    Replace,
+}
+
 /// One step. Paths are relative to the root of the tree; the last part of one is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
@@ -191,6 +202,23 @@ pub enum Step {
         accessed: Option<i64>,
         modified: Option<i64>,
     },
+    /// Sets an extended attribute, or an access control list.
+    SetXattr {
+        path: String,
+        name: String,
+        value: Vec<u8>,
+        existence: Existence,
+    },
+    /// Removes one.
+    RemoveXattr { path: String, name: String },
+    /// Asks for one with room for so many bytes; without room for its length.
+    GetXattr {
+        path: String,
+        name: String,
+        room: usize,
+    },
+    /// Asks for the names of all, likewise.
+    ListXattr { path: String, room: usize },
     /// Follows a symbolic link and looks at what is there.
     Follow { path: String },
     /// Lists a directory through a buffer of `buffer` bytes. Between two reads a name of `scratch`
@@ -221,6 +249,10 @@ impl Step {
             | Self::Unlink { path }
             | Self::Chown { path, .. }
             | Self::Utimens { path, .. }
+            | Self::SetXattr { path, .. }
+            | Self::RemoveXattr { path, .. }
+            | Self::GetXattr { path, .. }
+            | Self::ListXattr { path, .. }
             | Self::Follow { path }
             | Self::List { path, .. } => vec![path],
             Self::Tmpfile { dir, .. } => vec![dir],

@@ -16,7 +16,7 @@ use crate::generator::step::split;
 
 impl Chooser {
     pub(super) fn on_names(&mut self, choice: &Choice<'_>, full: bool) -> Option<Step> {
-        let kind = self.random.u32(if full { 190..390 } else { 0..390 });
+        let kind = self.random.u32(if full { 190..470 } else { 0..470 });
         let random = &mut self.random;
         match kind {
             0..80 => {
@@ -126,6 +126,7 @@ impl Chooser {
                     modified,
                 })
             }
+            382..462 => self.on_attributes(choice),
             _ => Some(Step::Follow {
                 path: choice.any(random)?,
             }),

@@ -11,6 +11,9 @@ use super::Node;
 use super::Open;
 use crate::generator::content::Content;
 use crate::generator::content::pattern;
+use crate::generator::observe::is_list;
+use crate::generator::side::Xattrs;
+use crate::generator::step::Existence;
 use crate::generator::step::Mode;
 use crate::generator::step::Reader;
 use crate::generator::step::Rename;
@@ -158,7 +161,23 @@ impl Model {
                 let direct = open.any(|open| open.id == id && open.mode.direct);
                 self.node_mut(id).accessed_varies &= direct || accessed.is_none();
             }
+            Step::SetXattr {
+                path,
+                name,
+                value,
+                existence,
+            } => self.set_xattr(path, name, value, *existence)?,
+            Step::RemoveXattr { path, name } => {
+                let node = self.at(path)?;
+                if is_list(name) {
+                    self.forget(self.find(path))?;
+                } else if node.xattrs.remove(name).is_none() {
+                    return Err(format!("{path} has no {name}"));
+                }
+            }
             Step::Sync { .. }
+            | Step::GetXattr { .. }
+            | Step::ListXattr { .. }
             | Step::Follow { .. }
             | Step::List { .. }
             | Step::Statfs
@@ -182,6 +201,8 @@ impl Model {
             kind,
             links,
             attributes: None,
+            xattrs: Xattrs::new(),
+            lists: None,
             blocks_vary: false,
             accessed_varies: false,
         };
@@ -350,8 +371,34 @@ impl Model {
         Ok(())
     }
 
+    fn at(&mut self, path: &str) -> Result<&mut Node, Impossible> {
+        let id = self.find(path);
+        Ok(self.node_mut(id.ok_or_else(|| format!("{path} is not there"))?))
+    }
+
+    fn set_xattr(
+        &mut self,
+        path: &str,
+        name: &str,
+        value: &[u8],
+        existence: Existence,
+    ) -> Result<(), Impossible> {
+        let node = self.at(path)?;
+        if is_list(name) {
+            return self.forget(self.find(path));
+        }
+        let old = node.xattrs.insert(name.to_owned(), value.to_vec());
+        match (existence, old) {
+            (Existence::Create, Some(_)) => Err(format!("{path} has {name} already")),
+            (Existence::Replace, None) => Err(format!("{path} has no {name}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Permissions and access control lists are looked at anew.
     fn forget(&mut self, id: Option<Id>) -> Result<(), Impossible> {
         let id = id.ok_or("what was changed is not there")?;
+        self.node_mut(id).lists = None;
         self.node_mut(id).attributes = None;
         Ok(())
     }

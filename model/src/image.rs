@@ -17,7 +17,8 @@ use std::fmt;
 pub use self::map::Extent;
 pub use self::survey::Survey;
 use crate::ext2::{
-    self, dir, Corrupt, DiskBlock, FileBlock, GroupDesc, Ino, Inode, Kind, SuperBlock,
+    self, dir, xattr::Attributes, Corrupt, DiskBlock, FileBlock, GroupDesc, Ino, Inode, Kind,
+    SuperBlock,
 };
 
 /// Steps that reading one image may take: a run of blocks or a directory block each.
@@ -262,6 +263,22 @@ impl<'a> Image<'a> {
         };
         let target = self.block(first.get())?.get(..to_usize(inode.size));
         Ok(target.unwrap_or_default().to_vec())
+    }
+
+    /// Returns the names of the extended attributes of inode `ino`, each after the number of its
+    /// namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Corrupt`] if anything on the way is damaged.
+    pub fn attributes(&self, ino: u32) -> Result<Vec<(u8, Vec<u8>)>, Fault> {
+        let block = self.inode(Ino(ino))?.file_acl;
+        if block.get() == 0 {
+            return Ok(Vec::new());
+        }
+        let found = Attributes::parse(self.block(block.get())?, block)?;
+        let names = found.iter().map(|one| (one.index, one.name.to_vec()));
+        Ok(names.collect())
     }
 
     fn inode(&self, ino: Ino) -> Result<Inode, Fault> {

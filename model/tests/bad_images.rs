@@ -31,8 +31,12 @@ fn outcome(bytes: &[u8]) -> (Expect, String) {
         }
         Ok(_) => {}
     }
-    let list = image.list(2).expect_err("everything is in order");
-    (Expect::EucleanOnList, list.to_string())
+    let listed = image.list(2).and_then(|names| {
+        let mut files = names.iter();
+        files.try_for_each(|name| image.attributes(name.ino).map(drop))
+    });
+    let fault = listed.expect_err("everything is in order");
+    (Expect::EucleanOnList, fault.to_string())
 }
 
 #[test]

@@ -81,6 +81,24 @@ impl<'a> Fields<'a> {
         self.put(at, bytes);
     }
 
+    /// Gives `lost+found` a block of extended attributes: the last of the image, which is free.
+    /// `entries` follow its header, as many as there is room for.
+    pub(crate) fn attributes(&mut self, magic: u32, entries: &[u8]) {
+        const LOST_AND_FOUND: usize = 11;
+        let inode = self.block(self.get_desc32(8)) + (LOST_AND_FOUND - 1) * self.inode_size;
+        let last = u32::try_from(self.image.len() / self.block_size - 1).expect("a small image");
+        self.put(inode + 104, &last.to_le_bytes());
+        let sectors = self.get32(inode + 28) + u32::try_from(self.block_size / 512).expect("few");
+        self.put(inode + 28, &sectors.to_le_bytes());
+        let at = self.block(last);
+        self.put(at, &magic.to_le_bytes());
+        // One user, one block.
+        self.put(at + 4, &1u32.to_le_bytes());
+        self.put(at + 8, &1u32.to_le_bytes());
+        let room = entries.len().min(self.block_size - 32);
+        self.put(at + 32, &entries[..room]);
+    }
+
     /// Cuts the image in half.
     pub(crate) fn halve(&mut self) {
         let half = self.image.len() / 2;

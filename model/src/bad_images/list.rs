@@ -224,4 +224,23 @@ const LIST: &[BadImage] = &[
     bad("entry_with_slash", EucleanOnList,
         "entry at byte 12 of its block: name is empty or has a slash",
         |f| f.root_dir(20, b"/")),
+    // Extended attributes: name_len, name_index, value_offs, value_block, value_size, hash, name.
+    bad("attributes_without_magic", EucleanOnList,
+        "no extended attributes that are in use",
+        |f| f.attributes(0xea01_0000, &[0; 4])),
+    bad("attribute_value_beyond", EucleanOnList,
+        "extended attribute at byte 32 reaches out of it",
+        |f| f.attributes(XATTR_MAGIC, b"\x01\x01\xfe\xff\0\0\0\0\x03\0\0\0\0\0\0\0a\0\0\0\0\0\0\0")),
+    bad("attribute_value_huge", EucleanOnList,
+        "extended attribute at byte 32 reaches out of it",
+        |f| f.attributes(XATTR_MAGIC, b"\x01\x01\0\x03\0\0\0\0\xff\xff\xff\xff\0\0\0\0a\0\0\0\0\0\0\0")),
+    bad("attribute_in_another_block", EucleanOnList,
+        "extended attribute at byte 32 reaches out of it",
+        |f| f.attributes(XATTR_MAGIC, b"\x01\x01\0\x03\x09\0\0\0\x04\0\0\0\0\0\0\0a\0\0\0\0\0\0\0")),
+    bad("attributes_without_end", EucleanOnList,
+        "extended attribute at byte",
+        |f| f.attributes(XATTR_MAGIC, &b"\x04\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0aaaa".repeat(300))),
 ];
+
+/// What a block of extended attributes begins with.
+const XATTR_MAGIC: u32 = 0xea02_0000;

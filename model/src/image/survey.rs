@@ -17,7 +17,7 @@ pub struct Survey {
 }
 
 impl Image<'_> {
-    /// Reads every inode, directory, symbolic link and map that a name leads to.
+    /// Reads every inode, directory, symbolic link, map and attribute that a name leads to.
     pub fn survey(&self) -> Survey {
         let mut survey = Survey::default();
         let mut seen = BTreeSet::new();
@@ -50,6 +50,7 @@ impl Image<'_> {
             return Ok(());
         }
         self.extents(ino)?;
+        self.attributes(ino)?;
         match self.inode(Ino(ino))?.kind {
             Kind::Directory => {
                 for Name { name, ino, .. } in self.list(ino)? {

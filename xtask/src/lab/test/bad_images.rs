@@ -112,7 +112,7 @@ fn try_image(bad: &BadImage) -> Vec<Step> {
         Bad::EucleanOnList => {
             steps.push(mount("mount", true));
             let list = format!(
-                "! {CLAIMS} digest --dir {DIR} 2>/tmp/why && {box_} grep -q 'needs cleaning' /tmp/why"
+                "! {CLAIMS} digest --everything --dir {DIR} 2>/tmp/why && {box_} grep -q 'needs cleaning' /tmp/why"
             );
             steps.push(shell("outcome", list));
             steps.push(Step {

@@ -50,6 +50,13 @@ fn make(ctx: &Context, kernel: &Kernel, out: &Path, more: &[&str]) -> Result<()>
     }
     std::fs::write(&stamp, &kernel.key).with_context(|| format!("writing {}", stamp.display()))?;
 
+    // Kbuild builds nowhere else then, and says so in other words.
+    if ctx.repo.join("cohfs.o").exists() {
+        return Err(build_failed(format!(
+            "{} holds a module that `make KDIR=DIR` built; remove it with `make KDIR=DIR clean`",
+            ctx.repo.display()
+        )));
+    }
     let step = ctx.ui.step(
         "Module",
         format!("building cohfs.ko for {}", kernel.release),

@@ -175,6 +175,11 @@ impl Claim {
         self.needs.disk != DiskKind::Plain
     }
 
+    /// Whether its verdict may depend on who comes first, also where nothing keeps the promise.
+    pub(crate) fn is_chancy(&self) -> bool {
+        self.is_race() || !self.timeline.is_empty()
+    }
+
     /// Whether a pattern with `*` and `?` matches the id, the name, or `ID.name`. Case does not
     /// matter.
     pub(crate) fn matches(&self, pattern: &str) -> bool {

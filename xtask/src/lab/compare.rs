@@ -224,7 +224,8 @@ fn tabulate(lab: &Lab<'_>, claims: &[Claim], outcomes: &[VmOutcome]) -> Comparis
 /// Turns the findings in one machine into tests. On a foreign file system a verdict is a fact and
 /// the test is that there is one; on ours it must be as designed. A claim that could not be tried
 /// is excused only where the design says so, if a busy machine did not open its window, or in a
-/// kernel of the user's that may lack something. That slow disks are slow has a test of its own.
+/// kernel of the user's that may lack something. That slow disks are slow has a test of its own, and
+/// so has a policy that keeps by [chance](chances) what it does not promise.
 pub(crate) fn judge(
     ctx: &Context,
     fs: &FileSystem,
@@ -242,6 +243,11 @@ pub(crate) fn judge(
                 (Some(policy), verdict) if claim.accepts(policy, verdict) => Status::Passed,
                 (Some(_), Verdict::Skip) if own_kernel || claim.is_race() => fact(finding),
                 (None, _) | (_, Verdict::NotRun) => fact(finding),
+                (Some(policy), Verdict::Kept) if claim.is_chancy() => Status::Skipped(format!(
+                    "kept by chance, not {}: {}",
+                    claim.expected(policy),
+                    finding.detail
+                )),
                 (Some(policy), verdict) => Status::Failed(format!(
                     "{verdict}, expected {}: {}",
                     claim.expected(policy),
@@ -257,8 +263,36 @@ pub(crate) fn judge(
             })
         })
         .collect();
+    tests.extend(chances(fs, claims, outcome));
     tests.push(machine_test(outcome));
     tests
+}
+
+/// The test that a policy which keeps a promise only by chance does not keep most of them: if it did,
+/// the claims would have stopped to look.
+fn chances(fs: &FileSystem, claims: &[Claim], outcome: &VmOutcome) -> Option<TestResult> {
+    let policy = fs.policy?;
+    let chancy = outcome.results.iter().filter(|result| {
+        claims.iter().any(|claim| {
+            claim.id == result.claim && claim.is_chancy() && !claim.accepts(policy, Verdict::Kept)
+        })
+    });
+    let (kept, others): (Vec<_>, Vec<_>) =
+        chancy.partition(|result| result.finding.verdict == Verdict::Kept);
+    let status = match (kept.len(), others.len()) {
+        (0, 0) => return None,
+        (kept, others) if kept > others => Status::Failed(format!(
+            "{kept} claims were kept by chance, and only {others} not"
+        )),
+        _ => Status::Passed,
+    };
+    Some(TestResult {
+        suite: outcome.name.clone(),
+        name: "what is kept by chance is mostly not kept".to_owned(),
+        status,
+        time: Duration::ZERO,
+        detail: String::new(),
+    })
 }
 
 /// A verdict that nothing is expected of: that there is one is the test.

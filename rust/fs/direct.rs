@@ -219,13 +219,15 @@ fn transfer<'a>(
     cached: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
 ) -> Result<usize> {
     let inode = iocb.file().inode();
-    let present = inode.size().min(range.end()).saturating_sub(range.pos());
+    // The block in which the file ends may be a hole, and is to be zero around what is written.
+    let inside = inode.size().next_multiple_of(1 << inode.sb().block_bits());
+    let present = inside.min(range.end()).saturating_sub(range.pos());
     let below_end = ByteRange::new(range.pos(), present);
     if below_end.map_or(Ok(false), |range| tree::has_hole(inode, range))? {
         inode.sb().data().counters.met_hole();
         let written = cached(iocb)?;
         if let Some(range) = range.first(written) {
-            inode.mapping().write_and_wait(range)?;
+            inode.mapping().write_out(range)?;
             inode.mapping().drop_unused(range.pages());
         }
         return Ok(written);
@@ -233,7 +235,7 @@ fn transfer<'a>(
     let gap = range.pos().saturating_sub(inode.size());
     if let Some(tail) = ByteRange::new(inode.size(), gap) {
         // It was zeroed in the page cache just now, and must not be written over what we write.
-        inode.mapping().write_and_wait(tail)?;
+        inode.mapping().write_out(tail)?;
     }
     let written = direct(iocb)?;
     if let Some(range) = range.first(written) {

@@ -87,6 +87,16 @@ pub(super) const CLAIMS: &[Claim] = &[
         files: &[],
         run: cut_at_the_edge_of_a_hole_is_no_damage,
     },
+    Claim {
+        id: "Z4",
+        name: "direct_write_behind_an_end_in_a_hole",
+        rule: "C2.4: no error without a cause",
+        summary: "A file of one sector is a hole. A sector is written directly at its end, and behind a                   gap, within its only block: each write takes it, and around them are zeros.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: direct_write_behind_an_end_in_a_hole,
+    },
 ];
 
 const PAGES: usize = 4;
@@ -327,6 +337,29 @@ fn grow_after_sync(path: &Path, bytes: &[u8], grow: Grow) -> io::Result<bool> {
     let before = times(&file)?;
     grow(&file, &bytes[SHORT..])?;
     Ok(before == times(&file)?)
+}
+
+fn direct_write_behind_an_end_in_a_hole(stage: &Stage<'_>) -> Result<Outcome> {
+    let file = stage.scratch("z4.tmp", 0)?;
+    let direct = file.open_direct()?;
+    let mut judge = Judge::new();
+    for at in [SECTOR as u64, 2 * SECTOR as u64] {
+        file.file().set_len(0).context("making it empty")?;
+        file.file()
+            .set_len(SECTOR as u64)
+            .context("making a hole")?;
+        let written = file.write_direct(&direct, at, SECTOR, 1);
+        judge.wrote(&format!("the write at {at}"), &written, SECTOR);
+        let Ok(SECTOR) = written else { continue };
+        let found = file.read(0, at as usize + SECTOR)?;
+        let (before, bytes) = found.split_at(at as usize);
+        let zeros = before.iter().all(|byte| *byte == 0);
+        judge.require(zeros, Verdict::Torn, || {
+            format!("there are no zeros before byte {at}")
+        });
+        file.judge_bytes(&mut judge, "read", at, bytes, Verdict::Lost, |_| vec![1]);
+    }
+    Ok(judge.outcome())
 }
 
 fn cut_at_the_edge_of_a_hole_is_no_damage(stage: &Stage<'_>) -> Result<Outcome> {

@@ -242,14 +242,19 @@ pub(in crate::fs) fn set(
             _ => return Err(ENOSPC),
         },
     };
+    let gone = old.filter(|old| Some(old.block) != new);
     own.set_block(new);
+    if gone.is_some() {
+        // Before the inode is marked dirty: nothing else would write the count.
+        inode.sub_blocks(1);
+    }
     inode.note_changed();
     if inode.is_sync() {
         // If it fails, the inode on the device may have the old block: that stays in use, for
         // `e2fsck` to find.
         inode.sync_now()?;
     }
-    match old.filter(|old| Some(old.block) != new) {
+    match gone {
         Some(old) => release(inode, old.block, old.buffer),
         None => Ok(()),
     }
@@ -297,6 +302,7 @@ fn written(inode: &Inode, block: DiskBlock, buffer: &BufferHead) -> Result<DiskB
     if inode.is_sync() {
         if let Err(error) = buffer.sync() {
             if inode.data().xattr.block() != Some(block) {
+                inode.sub_blocks(1);
                 release(inode, block, buffer.clone())?;
             }
             return Err(error);
@@ -305,7 +311,8 @@ fn written(inode: &Inode, block: DiskBlock, buffer: &BufferHead) -> Result<DiskB
     Ok(block)
 }
 
-/// Counts the inode no longer at a block, and frees it if it was the last.
+/// Counts the inode no longer at a block, and frees it if it was the last. That it is no longer one
+/// of the inode's blocks is for the caller to count.
 fn release(inode: &Inode, block: DiskBlock, buffer: BufferHead) -> Result {
     let sb = inode.sb();
     let released = sb.data().xattrs.release(block, &buffer);
@@ -317,7 +324,6 @@ fn release(inode: &Inode, block: DiskBlock, buffer: BufferHead) -> Result {
             space::free_blocks(sb, block, 1);
         }
     }
-    inode.sub_blocks(1);
     Ok(())
 }
 
@@ -343,5 +349,6 @@ pub(in crate::fs) fn delete_inode(inode: &Inode) -> Result {
     let buffer = sb.bread(u64::from(block.get()))?;
     release(inode, block, buffer)?;
     own.set_block(None);
+    inode.sub_blocks(1);
     Ok(())
 }

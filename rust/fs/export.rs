@@ -39,7 +39,15 @@ impl export::Operations for Cohfs {
     }
 
     fn parent(dir: &Inode) -> Result<ARef<Inode>> {
-        let Some(entry) = dir::find(dir, b"..")? else {
+        let found = {
+            // `reconnect_one` holds no lock of the directory, which may be changed or go meanwhile.
+            let _lock = dir.lock_shared();
+            if dir.nlink() == 0 {
+                return Err(ESTALE);
+            }
+            dir::find(dir, b"..")?
+        };
+        let Some(entry) = found else {
             let found = Corrupt::Dir {
                 dir: dir::disk_ino(dir)?,
                 offset: 0,

@@ -84,7 +84,8 @@ pub(super) enum Read {
     Direct,
     /// Loads through a mapping; only where the file is never cut.
     Load,
-    /// `process_vm_readv(2)`, for which the end of the file is an error and no signal.
+    /// `process_vm_readv(2)` through the mapping; only where the file is never cut, for what is stored
+    /// behind its end is in the page for all who map it.
     Peek,
     /// Loads through a new private mapping; only where the file is never cut.
     Private,
@@ -121,7 +122,7 @@ impl Read {
 
     /// Whether it may be used where the file may end at any moment.
     pub(super) fn takes_the_end(self) -> bool {
-        !matches!(self, Self::Load | Self::Private)
+        !matches!(self, Self::Load | Self::Peek | Self::Private)
     }
 }
 

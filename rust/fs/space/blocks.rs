@@ -103,6 +103,11 @@ pub(in crate::fs) fn alloc_block(inode: &Inode) -> Result<DiskBlock> {
     let disk = &sb.data().disk;
     let ino = u32::try_from(inode.ino()).map_or(ext2::ROOT_INO, Ino);
     let (goal, _) = disk.group_blocks(disk.inode_group(ino).unwrap_or(0));
+    if let Some(run) = search(sb, goal, 1, None)? {
+        return Ok(run.first);
+    }
+    // What is being discarded comes back.
+    sb.data().space.wait_for_trim();
     let run = search(sb, goal, 1, None)?.ok_or(ENOSPC)?;
     Ok(run.first)
 }

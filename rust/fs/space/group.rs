@@ -112,10 +112,11 @@ impl Group {
         }
     }
 
-    /// Adds to one of the counts, which stay within what the disk can hold.
+    /// Adds to one of the counts, modulo what the disk can hold, as C does: who takes a bit that was
+    /// just given back may count before the giver, and both must come out even.
     fn add(&self, _locked: &mut State, which: GroupCount, change: i32) {
-        let count = i32::from(self.count(which)).saturating_add(change).max(0);
-        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        // CAST: Modulo 2^16.
+        let count = self.count(which).wrapping_add(change as u16);
         // BOUNDS: As in `count`, so this does not fail.
         let _ = self.descs.set_le16(self.offset + which.offset(), count);
     }

@@ -81,6 +81,8 @@ pub(in crate::fs) fn alloc_inode(dir: &Inode, is_dir: bool) -> Result<(Ino, u32)
                 }
                 Err(error) => {
                     bitmap.test_and_clear_bit(bit);
+                    // It may have been written out meanwhile.
+                    bitmap_changed(sb, &bitmap);
                     return Err(error);
                 }
             }

@@ -277,8 +277,9 @@ fn chances(fs: &FileSystem, claims: &[Claim], outcome: &VmOutcome) -> Option<Tes
             claim.id == result.claim && claim.is_chancy() && !claim.accepts(policy, Verdict::Kept)
         })
     });
-    let (kept, others): (Vec<_>, Vec<_>) =
-        chancy.partition(|result| result.finding.verdict == Verdict::Kept);
+    let verdicts = chancy.map(|result| result.finding.verdict);
+    let tried = verdicts.filter(|verdict| !matches!(verdict, Verdict::Skip | Verdict::NotRun));
+    let (kept, others): (Vec<_>, Vec<_>) = tried.partition(|verdict| *verdict == Verdict::Kept);
     let status = match (kept.len(), others.len()) {
         (0, 0) => return None,
         (kept, others) if kept > others => Status::Failed(format!(

@@ -351,6 +351,11 @@ void cohfs_inode_unlock_shared(struct inode *inode)
 	inode_unlock_shared(inode);
 }
 
+bool cohfs_iocb_is_dsync(const struct kiocb *iocb)
+{
+	return iocb_is_dsync(iocb);
+}
+
 void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops)
 {
 	iomap_bio_read_folio(folio, ops);

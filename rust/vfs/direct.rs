@@ -59,8 +59,9 @@ impl<T: FileSystem> Kiocb<'_, T> {
         gate: Entry<'_>,
         _lock: &InodeSharedGuard<'_>,
     ) -> Result<usize> {
+        let stand_in = self.stand_in();
         // SAFETY: Asynchronous, as the caller found; the claim is on this file.
-        count(unsafe { Queued::write::<M>(self.raw, source, gate) }?)
+        count(unsafe { Queued::write::<M>(self.raw, stand_in, source, gate) }?)
     }
 
     /// Reads from the device. What is dirty in the page cache is written out first.
@@ -121,12 +122,9 @@ impl<T: FileSystem> Kiocb<'_, T> {
 
     /// Returns what stands for the file where its page cache is to be left alone.
     fn stand_in(&self) -> bindings::file {
-        let inode = self.file().inode();
-        inode
-            .sb()
-            .registration()
-            .empty_mapping()
-            .file(inode.as_raw())
+        let mapping = self.file().inode().sb().registration().empty_mapping();
+        // SAFETY: The request keeps its file open until C is done with it.
+        unsafe { mapping.stand_for(self.raw.ki_filp) }
     }
 
     /// Moves the bytes of a direct write to the device, waits for them, and touches no page cache.

@@ -5,9 +5,10 @@
 //! C gets a copy of the request, so that its end comes to us first: a claim on the range leaves, memory
 //! is let go, and only then is whoever asked told.
 //!
-//! The copy of a read has a [stand-in](super::stand_in) for its file, so that what is dirty is
-//! written out as we want it. That of a write has the real one, for C may have to sync it; what
-//! C drops from the page cache at the end are folios that were never filled.
+//! The copy has a [stand-in](super::stand_in) for its file, so that C leaves the page cache alone: what
+//! is dirty is written out as we want it, and an error of an earlier writeback is not taken for one of
+//! this request. A write that is to be durable is synced by C, which finds the real file behind the
+//! stand-in.
 //!
 //! C counterpart: the pattern of `backing_aio` in [`fs/backing-file.c`](srctree/fs/backing-file.c)
 
@@ -39,7 +40,7 @@ pub(super) struct Queued {
     copy: Opaque<bindings::kiocb>,
     /// The request as it came.
     original: *mut bindings::kiocb,
-    /// What a read has for a file.
+    /// The file of the copy.
     stand_in: Opaque<bindings::file>,
     write: Option<Write>,
 }
@@ -53,20 +54,22 @@ struct Write {
 }
 
 impl Queued {
-    /// Submits a write of all of `source` at the request's offset. `entry` leaves when it is done.
+    /// Submits a write of all of `source` at the request's offset, to a file that `stand_in` stands for.
+    /// `entry` leaves when it is done.
     ///
     /// Returns what C does: `-EIOCBQUEUED` if it goes on by itself.
     ///
     /// # Safety
     ///
     /// `original` is an asynchronous request to write to a file that `M` maps; `entry` is a claim on
-    /// that file. The inode lock is held.
+    /// that file. The inode lock is held. Nobody else uses `original` before this returns.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
     pub(super) unsafe fn write<M: Mapper>(
-        original: &mut bindings::kiocb,
+        original: *mut bindings::kiocb,
+        stand_in: bindings::file,
         source: PinnedSource,
         entry: Entry<'_>,
     ) -> Result<isize> {
@@ -78,13 +81,14 @@ impl Queued {
             _entry: unsafe { entry.outlive() },
             progress: Progress::new(),
         };
-        let request = Self::new(original, pin_init::zeroed(), Some(write))?;
+        // SAFETY: By our requirements.
+        let request = unsafe { Self::new(original, stand_in, Some(write)) }?;
         let mut iter = match &request.write {
             Some(write) => write.source.iter(0, len),
             None => return Err(EINVAL),
         };
         // SAFETY: By our requirements; the vectors behind the iterator live as long as the request.
-        Ok(unsafe { Self::submit::<M>(request, original, &mut iter) })
+        Ok(unsafe { Self::submit::<M>(request, &mut iter) })
     }
 
     /// Submits a read into `to`, on a file that `stand_in` stands for.
@@ -92,33 +96,44 @@ impl Queued {
     /// # Safety
     ///
     /// `original` is an asynchronous request to read a file that `M` maps. The inode lock is held.
+    /// Nobody else uses `original` before this returns.
     ///
     /// # Errors
     ///
     /// [`ENOMEM`].
     pub(super) unsafe fn read<M: Mapper>(
-        original: &mut bindings::kiocb,
+        original: *mut bindings::kiocb,
         stand_in: bindings::file,
         to: *mut bindings::iov_iter,
     ) -> Result<isize> {
-        let request = Self::new(original, stand_in, None)?;
         // SAFETY: By our requirements.
-        Ok(unsafe { Self::submit::<M>(request, original, to) })
+        let request = unsafe { Self::new(original, stand_in, None) }?;
+        // SAFETY: By our requirements.
+        Ok(unsafe { Self::submit::<M>(request, to) })
     }
 
-    fn new(
-        original: &mut bindings::kiocb,
+    /// # Safety
+    ///
+    /// `original` is valid, and nobody else uses it.
+    unsafe fn new(
+        original: *mut bindings::kiocb,
         stand_in: bindings::file,
         write: Option<Write>,
     ) -> Result<KBox<Self>> {
+        // SAFETY: By our requirements.
+        let (asked, durable) = unsafe { (&*original, bindings::cohfs_iocb_is_dsync(original)) };
+        let durable = match durable {
+            // The file may say so, or the mount, which the stand-in does not know.
+            true => bindings::COHFS_CONST_IOCB_DSYNC,
+            false => 0,
+        };
         let copy = bindings::kiocb {
-            ki_filp: original.ki_filp,
-            ki_pos: original.ki_pos,
+            ki_pos: asked.ki_pos,
             ki_complete: Some(Self::complete),
             // Nobody could poll for the copy.
-            ki_flags: original.ki_flags & !bindings::COHFS_CONST_IOCB_HIPRI,
-            ki_ioprio: original.ki_ioprio,
-            ki_write_stream: original.ki_write_stream,
+            ki_flags: (asked.ki_flags & !bindings::COHFS_CONST_IOCB_HIPRI) | durable,
+            ki_ioprio: asked.ki_ioprio,
+            ki_write_stream: asked.ki_write_stream,
             ..pin_init::zeroed()
         };
         let request = KBox::new(
@@ -130,21 +145,15 @@ impl Queued {
             },
             GFP_KERNEL,
         )?;
-        if request.write.is_none() {
-            // SAFETY: Nobody else knows of the request.
-            unsafe { (*request.copy.get()).ki_filp = request.stand_in.get() };
-        }
+        // SAFETY: Nobody else knows of the request.
+        unsafe { (*request.copy.get()).ki_filp = request.stand_in.get() };
         Ok(request)
     }
 
     /// # Safety
     ///
     /// As [`Self::read`] and [`Self::write`].
-    unsafe fn submit<M: Mapper>(
-        request: KBox<Self>,
-        original: &mut bindings::kiocb,
-        iter: *mut bindings::iov_iter,
-    ) -> isize {
+    unsafe fn submit<M: Mapper>(request: KBox<Self>, iter: *mut bindings::iov_iter) -> isize {
         let progress = private(request.write.as_ref().map(|write| &write.progress));
         let ops: *const _ = match request.write {
             Some(_) => &Progress::OPS,
@@ -166,14 +175,19 @@ impl Queued {
         if c_int::try_from(ret) == Ok(EIOCBQUEUED.to_errno()) {
             return ret;
         }
-        // SAFETY: C is done with it, and will not call `complete`.
-        unsafe { KBox::from_raw(request) }.end(original, ret)
+        // SAFETY: C is done with it, and will not call `complete`. By our requirements.
+        unsafe { KBox::from_raw(request).end(ret) }
     }
 
     /// Ends a request with the result `ret`. Returns the count, if a part is known to be written.
-    fn end(self: KBox<Self>, original: &mut bindings::kiocb, ret: isize) -> isize {
-        // SAFETY: C is done with the copy.
-        let copy = unsafe { &mut *self.copy.get() };
+    ///
+    /// # Safety
+    ///
+    /// C is done with the copy. Nobody else uses the original.
+    unsafe fn end(self: KBox<Self>, ret: isize) -> isize {
+        let original = self.original;
+        // SAFETY: By our requirements.
+        let (copy, original) = unsafe { (&*self.copy.get(), &mut *original) };
         let synced = bindings::COHFS_CONST_IOCB_DSYNC | bindings::COHFS_CONST_IOCB_SYNC;
         let pos = original.ki_pos;
         original.ki_pos = copy.ki_pos;
@@ -201,14 +215,15 @@ impl Queued {
     unsafe extern "C" fn complete(copy: *mut bindings::kiocb, ret: c_long) {
         // SAFETY: The copy is the first member of a box that `submit` gave away.
         let request = unsafe { KBox::from_raw(Opaque::cast_from(copy).cast_mut().cast::<Self>()) };
-        // SAFETY: Whoever asked waits for us, and leaves it alone.
-        let original = unsafe { &mut *{ request.original } };
+        let original = request.original;
         // Memory and claim go with the request: who is told must find the range open.
-        let ret = request.end(original, ret);
-        // An asynchronous request has it.
-        if let Some(complete) = original.ki_complete {
-            // SAFETY: It is called once.
-            unsafe { complete(original, ret) };
+        // SAFETY: C is done with the copy; whoever asked waits for us, and leaves the original alone.
+        let ret = unsafe { request.end(ret) };
+        // SAFETY: It is there until it is told of its end, once. An asynchronous one has what to call.
+        unsafe {
+            if let Some(complete) = (*original).ki_complete {
+                complete(original, ret);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A file whose page cache is always empty, to move a direct write's bytes and nothing else.
+//! A file whose page cache is always empty, to move the bytes of a direct request and nothing else.
 //!
 //! `iomap_dio_rw` invalidates the page cache before and after a write, best effort. That is what
 //! the policies of [`crate::coherency`] are to do, each in its own way, so it must not happen
@@ -18,12 +18,14 @@
 //!   (`mm/filemap.c`): `nrpages` and `i_pages`, which say that there is nothing to write out or to
 //!   drop, and `flags`, which have no error to report.
 //! - `f_mapping->host`, in `iocb_is_dsync` (`include/linux/fs.h`): `i_flags` and
-//!   `i_sb->s_flags`. They are those of an inode and a super block that are all zero, so the write
-//!   is not synchronous for C, which then does not call `generic_write_sync`, that would reach for
-//!   `f_op`. To sync is for the caller, with the real file.
+//!   `i_sb->s_flags`. They are those of an inode and a super block that are all zero, so a write
+//!   is synchronous for C only if its flags say so.
+//! - `f_op->fsync`, in `vfs_fsync_range` (`fs/sync.c`), at the end of such a write that goes on by
+//!   itself. It is ours, and syncs the real file. One that is waited for never comes there: to sync it
+//!   is for the caller, who opens the gate first.
 //!
-//! The request has no `ki_complete`, so it is synchronous (`is_sync_kiocb`): C waits, and is done
-//! with request and file when it returns.
+//! A stand-in lives until C is done with the request: on the stack of who waits, or in
+//! [`Queued`](super::queued).
 //!
 //! C headers: [`include/linux/iomap.h`](srctree/include/linux/iomap.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
@@ -75,12 +77,44 @@ impl EmptyMapping {
         unsafe { pin_init_from_closure(init) }
     }
 
-    /// Returns a file with the inode `inode` and this mapping.
-    pub(super) fn file(&self, inode: *mut bindings::inode) -> bindings::file {
-        bindings::file {
-            f_inode: inode,
+    /// Returns what stands for `real`: a file with its inode and this mapping.
+    ///
+    /// # Safety
+    ///
+    /// `real` is an open file, and stays open as long as the result is used.
+    pub(super) unsafe fn stand_for(&self, real: *mut bindings::file) -> bindings::file {
+        let mut stand_in = bindings::file {
+            // SAFETY: By our requirements.
+            f_inode: unsafe { (*real).f_inode },
             f_mapping: self.mapping.get(),
+            f_op: &Self::OPS,
             ..pin_init::zeroed()
-        }
+        };
+        stand_in.private_data = real.cast();
+        stand_in
+    }
+
+    /// All that C calls of a stand-in.
+    const OPS: bindings::file_operations = bindings::file_operations {
+        fsync: Some(fsync),
+        ..pin_init::zeroed()
+    };
+}
+
+/// Syncs the file that `stand_in` stands for.
+///
+/// # Safety
+///
+/// Called by C with a file of [`EmptyMapping::stand_for`].
+unsafe extern "C" fn fsync(
+    stand_in: *mut bindings::file,
+    first: bindings::loff_t,
+    last: bindings::loff_t,
+    datasync: c_int,
+) -> c_int {
+    // SAFETY: By our requirements: the file that it stands for is open.
+    unsafe {
+        let real = (*stand_in).private_data.cast();
+        bindings::vfs_fsync_range(real, first, last, datasync)
     }
 }

@@ -29,7 +29,8 @@ use crate::verdict::skip;
 use crate::window;
 use crate::window::Flight;
 
-const FAULTS: Needs = Needs {
+/// What claims about errors need.
+pub(super) const FAULTS: Needs = Needs {
     faults: true,
     ..Needs::NOTHING
 };
@@ -286,15 +287,7 @@ fn direct_read_is_not_told_of_another_range_s_error(stage: &Stage<'_>) -> Result
     let file = stage.file()?;
     let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    file.fill(1)?;
-    file.write(0, PAGE_LEN, 2)?;
-    let failing = FailingDevice::new(file.device()?)?;
-    faults::fail_my_io(true)?;
-    let started = sys::start_writeback(file.file(), 0, PAGE);
-    faults::fail_my_io(false)?;
-    drop(failing);
-    window::quiet(file.device()?)?;
-    judge.fact(format!("starting the write-out returned {started:?}"));
+    fail_to_write_out(&file, &mut judge)?;
     match file.read_direct(&direct, 2 * PAGE, PAGE_LEN) {
         Ok(bytes) => {
             let way = "direct read";
@@ -307,21 +300,46 @@ fn direct_read_is_not_told_of_another_range_s_error(stage: &Stage<'_>) -> Result
             format!("the direct read of a page that is in order returned {error}"),
         ),
     }
-    let synced = file.file().sync_all();
-    if synced.is_ok() {
-        let (disk, _) = file.on_disk(0, PAGE_LEN)?;
-        if disk == file.bytes(0, PAGE_LEN, 2) {
-            return Err(skip("the write-out did not fail"));
-        }
-        judge.find(Verdict::Lost, "fsync does not tell of the failed write-out");
-    }
+    require_told(&file, &mut judge)?;
     settle(&file)?;
     Ok(judge.outcome())
 }
 
+/// Fills the file with version 1, and page 0 with version 2 that the disk does not take: an error is
+/// pending then that nobody was told of.
+pub(super) fn fail_to_write_out(file: &ClaimFile, judge: &mut Judge) -> Result<()> {
+    file.fill(1)?;
+    file.write(0, PAGE_LEN, 2)?;
+    let failing = FailingDevice::new(file.device()?)?;
+    faults::fail_my_io(true)?;
+    let started = sys::start_writeback(file.file(), 0, PAGE);
+    faults::fail_my_io(false)?;
+    drop(failing);
+    window::quiet(file.device()?)?;
+    judge.fact(format!("starting the write-out returned {started:?}"));
+    Ok(())
+}
+
+/// Requires that fsync tells of [`fail_to_write_out`].
+///
+/// # Errors
+///
+/// Skips the claim if the bytes are on the disk: nothing failed.
+pub(super) fn require_told(file: &ClaimFile, judge: &mut Judge) -> Result<()> {
+    if file.file().sync_all().is_err() {
+        return Ok(());
+    }
+    let (disk, _) = file.on_disk(0, PAGE_LEN)?;
+    if disk == file.bytes(0, PAGE_LEN, 2) {
+        return Err(skip("the write-out did not fail"));
+    }
+    judge.find(Verdict::Lost, "fsync does not tell of the failed write-out");
+    Ok(())
+}
+
 /// Leaves things as they were found: cache and disk are the same for those who compare them, and no
 /// error waits for the next who asks the file system whether all is well.
-fn settle(file: &ClaimFile) -> Result<()> {
+pub(super) fn settle(file: &ClaimFile) -> Result<()> {
     // It was for us.
     let _ = sys::sync_fs(file.file());
     file.fill(1)

@@ -30,6 +30,7 @@ mod neighbours;
 mod nowait;
 mod outside;
 mod overlap;
+mod pending;
 mod pinned;
 mod places;
 mod poked;
@@ -57,6 +58,7 @@ pub const GROUPS: &[&[Claim]] = &[
     sparse::CLAIMS,
     fallback::CLAIMS,
     errors::CLAIMS,
+    pending::CLAIMS,
     granularity::CLAIMS,
     direct_read::CLAIMS,
     redirty::CLAIMS,

@@ -20,6 +20,10 @@ use kernel::{
     types::Opaque, //
 };
 
+/// The bit of an `errseq_t` that says that somebody was told of the error: of `lib/errseq.c`, where no
+/// header has it. It is the one above those of the largest error number.
+const ERRSEQ_SEEN: bindings::errseq_t = (bindings::MAX_ERRNO + 1).next_power_of_two();
+
 /// Wraps C's `struct address_space` of a regular file.
 ///
 /// # Invariants
@@ -133,6 +137,8 @@ impl AddressSpace {
         // Not `errseq_sample`, which takes an error that nobody was told of yet for a new one.
         // SAFETY: The mapping is valid; C reads the word without a lock as well.
         let errors = || unsafe { (&raw const (*mapping).wb_err).read_volatile() };
+        // That somebody was told of the last error meanwhile is no new one.
+        let count = |errors: bindings::errseq_t| errors & !ERRSEQ_SEEN;
         let before = errors();
         // SAFETY: The mapping is valid; C's range includes its last byte.
         unsafe {
@@ -140,7 +146,7 @@ impl AddressSpace {
             // Its result is about all errors there ever were.
             bindings::filemap_fdatawait_range_keep_errors(mapping, first, last);
         }
-        if errors() == before {
+        if count(errors()) == count(before) {
             return Ok(());
         }
         // SAFETY: `wb_err` is only ever touched by the atomic functions of `lib/errseq.c`.

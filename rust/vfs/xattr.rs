@@ -39,6 +39,8 @@ pub(crate) enum Existence {
     Create,
     /// It must: `XATTR_REPLACE`. Who removes one asks for this.
     Replace,
+    /// Both of these at once, which the VFS lets pass.
+    Neither,
 }
 
 /// What the file system does with extended attributes. Who may do it, the VFS has looked at.
@@ -192,10 +194,12 @@ impl<T: Operations> VTable<T> {
                 (!value.is_null()).then(|| slice::from_raw_parts(value.cast(), size)),
             )
         };
-        let existence = match flags.unsigned_abs() {
-            bindings::XATTR_CREATE => Existence::Create,
-            bindings::XATTR_REPLACE => Existence::Replace,
-            _ => Existence::Any,
+        let asks = |flag| flags.unsigned_abs() & flag != 0;
+        let existence = match (asks(bindings::XATTR_CREATE), asks(bindings::XATTR_REPLACE)) {
+            (false, false) => Existence::Any,
+            (true, false) => Existence::Create,
+            (false, true) => Existence::Replace,
+            (true, true) => Existence::Neither,
         };
         from_result(|| T::set(inode, namespace, name.to_bytes(), value, existence).map(|()| 0))
     }

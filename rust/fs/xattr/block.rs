@@ -226,8 +226,8 @@ pub(in crate::fs) fn set(
     };
     let there = attributes.is_some_and(|attributes| attributes.get(index, name).is_some());
     match (there, existence) {
-        (true, Existence::Create) => return Err(EEXIST),
-        (false, Existence::Replace) => return Err(ENODATA),
+        (true, Existence::Create | Existence::Neither) => return Err(EEXIST),
+        (false, Existence::Replace | Existence::Neither) => return Err(ENODATA),
         (false, _) if value.is_none() => return Ok(()),
         _ => {}
     }

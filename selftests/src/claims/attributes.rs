@@ -183,6 +183,17 @@ fn extended_attributes_answer_as_they_should(stage: &Stage<'_>) -> Result<Outcom
         flagged("user.b", XattrFlags::REPLACE),
         Errno::NODATA,
     );
+    let both = XattrFlags::CREATE | XattrFlags::REPLACE;
+    refused(
+        "CREATE and REPLACE of one that is there",
+        flagged("user.a", both),
+        Errno::EXIST,
+    );
+    refused(
+        "CREATE and REPLACE of one that is not",
+        flagged("user.b", both),
+        Errno::NODATA,
+    );
     refused(
         "getting what is not there",
         get(&file, "user.b").map(drop),

@@ -53,10 +53,7 @@ impl Mapper for Map {
         let max = (last.get() - first.get()).saturating_add(1);
         let found = tree::run(inode, first, max)?;
         let (run, is_new) = match (found.first, intent) {
-            (None, Intent::Write | Intent::DirectWrite) => {
-                let taken = take(inode, first, max, intent)?;
-                (taken, true)
-            }
+            (None, Intent::Write | Intent::DirectWrite) => take(inode, first, max, intent)?,
             (Some(_), Intent::DirectRead) => {
                 // Who stored the pointers had dirtied the folios before, `Reserved::store`; their
                 // bytes need not be on the device yet.
@@ -115,13 +112,13 @@ impl Mapper for Map {
     }
 }
 
-/// Takes blocks for a hole that begins at block `first`, `max` at most.
+/// Takes blocks for a hole that begins at block `first`, `max` at most. Returns whether they are new.
 ///
 /// # Errors
 ///
 /// [`EIO`] for a direct write below the end of the file, where a reader could find what the blocks
 /// held before: the caller looks for holes first, and writes through the page cache.
-fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<Run> {
+fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<(Run, bool)> {
     let bits = inode.sb().block_bits();
     if intent == Intent::DirectWrite && u64::from(first.get()) << bits < inode.size() {
         return Err(EIO);
@@ -130,12 +127,12 @@ fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<Run
     let space = tree::reserve(inode, &state, first, max)?;
     let run = space.run();
     match space {
-        // Only a fault could be faster.
-        Space::Data(_) => {}
+        // A fault was faster. What it stored may be on the device already.
+        Space::Data(_) => return Ok((run, false)),
         Space::New(new) if intent == Intent::DirectWrite => new.store_all(inode, &mut state)?,
         Space::New(new) => state.pending = Some(new),
     }
-    Ok(run)
+    Ok((run, true))
 }
 
 /// Returns the first and the last block of the file that hold a byte of `range`.

@@ -229,7 +229,10 @@ fn store(inode: &Inode, dtime: u32) -> Result {
 }
 
 /// Takes an inode without names off the disk: its blocks, and what is in its place.
-pub(super) fn delete(inode: &Inode) {
+///
+/// Returns whether the disk says so. If not, its number stays in use, for whoever had it next would be
+/// found where a file with blocks is.
+pub(super) fn delete(inode: &Inode) -> bool {
     if inode.data().has_tree() {
         inode.set_size(0);
         tree::clear(inode);
@@ -241,12 +244,13 @@ pub(super) fn delete(inode: &Inode) {
         ));
     }
     let now = u32::try_from(real_seconds()).unwrap_or(u32::MAX);
-    if let Err(error) = store(inode, now) {
+    let stored = store(inode, now).inspect_err(|error| {
         inode.sb().err(format_args!(
             "inode {}: cannot mark it as deleted: {error:?}; run e2fsck",
             inode.ino()
         ));
-    }
+    });
+    stored.is_ok()
 }
 
 /// Gives the number of an inode back that [`delete`] took off the disk.

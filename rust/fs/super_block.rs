@@ -100,11 +100,9 @@ impl super_ops::Operations for Cohfs {
         inode::write(inode)
     }
 
-    fn evict_inode(inode: &Inode, deleted: bool) {
+    fn evict_inode(inode: &Inode, deleted: bool) -> bool {
         space::discard_window(inode);
-        if deleted && inode.sb().check_up().is_ok() {
-            inode::delete(inode);
-        }
+        deleted && inode.sb().check_up().is_ok() && inode::delete(inode)
     }
 
     fn free_ino(inode: &Inode) {

@@ -48,11 +48,12 @@ pub(crate) trait Operations: debugfs::Operations {
     fn write_inode(inode: &Inode<Self>) -> Result;
 
     /// Takes leave of an inode; takes the file off the disk if it is `deleted`, for it has no name.
+    /// Returns whether its number may be given to another file.
     ///
     /// # Context
     ///
     /// Nobody else uses the inode, and its page cache is empty.
-    fn evict_inode(inode: &Inode<Self>, deleted: bool);
+    fn evict_inode(inode: &Inode<Self>, deleted: bool) -> bool;
 
     /// Gives the number of a deleted inode back; the last that is done with it.
     fn free_ino(inode: &Inode<Self>);
@@ -133,16 +134,16 @@ impl<T: Operations> VTable<T> {
             // SAFETY: The mount is in use.
             unsafe { bindings::cohfs_sb_start_intwrite(sb) };
         }
-        if let Some(inode) = good {
-            T::evict_inode(inode, deleted);
-        }
+        let freed = good.filter(|inode| T::evict_inode(inode, deleted));
         // SAFETY: By our requirements.
         unsafe {
             metadata::evict::<T>(inode.cast(), !deleted);
             bindings::clear_inode(inode);
         }
-        if let Some(inode) = good.filter(|_| deleted) {
+        if let Some(inode) = freed {
             T::free_ino(inode);
+        }
+        if deleted {
             // SAFETY: Begun above.
             unsafe { bindings::cohfs_sb_end_intwrite(sb) };
         }

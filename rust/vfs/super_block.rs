@@ -349,6 +349,8 @@ impl<'a, T: FileSystem> NewSuperBlock<'a, T> {
         sb.s_uuid.b = limits.uuid;
         // CAST: 16.
         sb.s_uuid_len = limits.uuid.len() as u8;
+        // Whose dirty folios are written counts: `iomap_add_to_ioend` tells the cgroups.
+        sb.s_iflags |= u32_as_usize(bindings::SB_I_CGROUPWB);
     }
 }
 

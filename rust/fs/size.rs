@@ -53,6 +53,10 @@ pub(super) fn set(inode: &Inode, size: u64, lock: &InodeLockGuard<'_>) -> Result
         tree::cut(inode, size, &invalidate);
     }
     inode.note_modified();
+    if inode.is_sync() {
+        // As in `ext2_setsize`, a failure shows elsewhere: the file has its new size.
+        let _ = inode.sync_now();
+    }
     Ok(())
 }
 

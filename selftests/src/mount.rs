@@ -24,8 +24,9 @@ pub struct Mount {
 }
 
 /// Options that are not the file system's own.
-const FLAGS: [(&str, MountFlags); 10] = [
+const FLAGS: [(&str, MountFlags); 11] = [
     ("rw", MountFlags::empty()),
+    ("async", MountFlags::empty()),
     ("relatime", MountFlags::empty()),
     ("ro", MountFlags::RDONLY),
     ("nosuid", MountFlags::NOSUID),
@@ -50,19 +51,13 @@ impl Mount {
         let mut words = line.split(' ');
         let (source, at, kind, options) =
             (words.next()?, words.next()?, words.next()?, words.next()?);
-        let (mut flags, mut own) = (MountFlags::empty(), Vec::new());
-        for option in options.split(',') {
-            match FLAGS.iter().find(|(name, _)| *name == option) {
-                Some((_, flag)) => flags |= *flag,
-                None => own.push(option),
-            }
-        }
+        let (flags, options) = split(options).ok()?;
         (Path::new(at) == dir).then(|| Self {
             dir: dir.to_owned(),
             source: source.into(),
             kind: kind.to_owned(),
             flags,
-            options: CString::new(own.join(",")).unwrap_or_default(),
+            options,
         })
     }
 
@@ -130,17 +125,17 @@ impl Mount {
     }
 }
 
-/// Takes `ro` and `rw` out of `options`, which mount(2) has as flags.
+/// Takes out of `options` what mount(2) has as flags.
 fn split(options: &str) -> Result<(MountFlags, CString), Errno> {
-    let flags = match options.split(',').any(|option| option == "ro") {
-        true => MountFlags::RDONLY,
-        false => MountFlags::empty(),
-    };
-    let others = options
-        .split(',')
-        .filter(|option| !["ro", "rw"].contains(option));
-    let others = others.collect::<Vec<_>>().join(",");
-    Ok((flags, CString::new(others).map_err(|_| Errno::INVAL)?))
+    let (mut flags, mut others) = (MountFlags::empty(), Vec::new());
+    for option in options.split(',') {
+        match FLAGS.iter().find(|(name, _)| *name == option) {
+            Some((_, flag)) => flags |= *flag,
+            None => others.push(option),
+        }
+    }
+    let others = CString::new(others.join(",")).map_err(|_| Errno::INVAL)?;
+    Ok((flags, others))
 }
 
 #[cfg(test)]

@@ -8,13 +8,16 @@
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::Context as _;
 use anyhow::Result;
+use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use super::scratch::Scratch;
+use crate::device::Device;
 use crate::handle::Handle;
 use crate::judge::Judge;
 use crate::mount::Mount;
@@ -22,6 +25,7 @@ use crate::registry::Claim;
 use crate::registry::Expect;
 use crate::registry::Needs;
 use crate::registry::Stage;
+use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
@@ -64,6 +68,21 @@ pub(super) const CLAIMS: &[Claim] = &[
         expect: Expect::KEPT,
         files: &[],
         run: options_do_what_they_say_and_are_shown,
+    },
+    Claim {
+        id: "V7",
+        name: "mounted_with_sync_all_is_written_when_it_returns",
+        rule: "mount(8): sync",
+        summary: "The file system is remounted with sync, and nothing is dirty. A file is made, \
+                  written, cut, grown, linked, renamed and removed, and so on: each has made the \
+                  device write something before it returns.",
+        needs: Needs {
+            device: true,
+            ..Needs::NOTHING
+        },
+        expect: Expect::KEPT,
+        files: &[],
+        run: mounted_with_sync_all_is_written_when_it_returns,
     },
 ];
 
@@ -243,5 +262,43 @@ fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> 
     judge.require(!mount.shows("minixdf"), Verdict::Error, || {
         "minixdf is shown although it was undone".to_owned()
     });
+    Ok(judge.outcome())
+}
+
+fn mounted_with_sync_all_is_written_when_it_returns(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    let mut judge = Judge::new();
+    let room = Scratch::new(stage)?;
+    let at = |name: &str| room.join(name);
+    let held = File::create(at("held"))?;
+    held.set_len(100)?;
+    let device = Device::of(&held)?;
+    remount(&mount, "sync")?;
+    let grow = |len| held.set_len(len);
+    let xattr = || rustix::fs::setxattr(at("held"), "trusted.t", b"v", XattrFlags::empty());
+    let mut each = |what: &str, work: &dyn Fn() -> io::Result<()>| -> Result<()> {
+        sys::sync_fs(&held)?;
+        let before = device.writes()?;
+        work().with_context(|| what.to_owned())?;
+        let after = device.writes()?;
+        judge.require(after > before, Verdict::Lost, || {
+            format!("{what}: the device was written nothing")
+        });
+        Ok(())
+    };
+    each("create", &|| File::create(at("file")).map(drop))?;
+    each("write", &|| held.write_all_at(b"bytes", 0))?;
+    each("grow", &|| grow(1_000_000))?;
+    each("cut", &|| grow(10))?;
+    each("setxattr", &|| xattr().map_err(Into::into))?;
+    each("link", &|| fs::hard_link(at("file"), at("link")))?;
+    each("rename", &|| fs::rename(at("link"), at("other")))?;
+    each("symlink", &|| {
+        std::os::unix::fs::symlink("file", at("fast"))
+    })?;
+    each("unlink", &|| fs::remove_file(at("other")))?;
+    each("mkdir", &|| fs::create_dir(at("dir")))?;
+    each("rmdir", &|| fs::remove_dir(at("dir")))?;
+    remount(&mount, "async")?;
     Ok(judge.outcome())
 }

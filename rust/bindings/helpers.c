@@ -531,6 +531,11 @@ bool cohfs_printk_ratelimit(void)
 	return printk_ratelimit();
 }
 
+void cohfs_ratelimit_default_init(struct ratelimit_state *rs)
+{
+	ratelimit_default_init(rs);
+}
+
 size_t cohfs_readahead_length(struct readahead_control *rac)
 {
 	return readahead_length(rac);

@@ -134,6 +134,7 @@ int cohfs_posix_acl_chmod(struct mnt_idmap *idmap, struct dentry *dentry, umode_
 int cohfs_posix_acl_create(struct inode *dir, umode_t *mode, struct posix_acl **default_acl, struct posix_acl **acl);
 void cohfs_posix_acl_release(struct posix_acl *acl);
 bool cohfs_printk_ratelimit(void);
+void cohfs_ratelimit_default_init(struct ratelimit_state *rs);
 size_t cohfs_readahead_length(struct readahead_control *rac);
 loff_t cohfs_readahead_pos(struct readahead_control *rac);
 struct buffer_head *cohfs_sb_bread(struct super_block *sb, sector_t block);

@@ -8,12 +8,9 @@ use super::{
     Inode,
     SuperBlock, //
 };
-use crate::{
-    ext2::{
-        Corrupt,
-        OnError, //
-    },
-    vfs::may_complain, //
+use crate::ext2::{
+    Corrupt,
+    OnError, //
 };
 use kernel::prelude::*;
 
@@ -25,7 +22,7 @@ pub(super) fn corrupt(sb: &SuperBlock, found: &Corrupt) -> Error {
     if found.is_stale() {
         return ESTALE;
     }
-    if may_complain() {
+    if sb.data().complaints.allow() {
         sb.err(format_args!("{found}; run e2fsck"));
     }
     act(sb);
@@ -35,7 +32,7 @@ pub(super) fn corrupt(sb: &SuperBlock, found: &Corrupt) -> Error {
 /// As [`corrupt`], for damage in the blocks of `inode`, whose number the message then has.
 pub(super) fn corrupt_in(inode: &Inode, found: &Corrupt) -> Error {
     let sb = inode.sb();
-    if may_complain() {
+    if sb.data().complaints.allow() {
         sb.err(format_args!("inode {}: {found}; run e2fsck", inode.ino()));
     }
     act(sb);

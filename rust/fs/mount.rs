@@ -33,6 +33,7 @@ use crate::{
     vfs::{
         mount,
         BufferHead,
+        Complaints,
         Limits,
         NewSuperBlock, //
     },
@@ -122,6 +123,7 @@ impl mount::Operations for Cohfs {
                 options <- new_mutex!(options),
                 xattrs <- xattrs,
                 counters: Counters::default(),
+                complaints <- Complaints::new(),
             }),
             GFP_KERNEL,
         )

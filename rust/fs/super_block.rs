@@ -25,9 +25,12 @@ use crate::{
         Corrupt,
         DiskBlock, //
     },
-    vfs::super_ops::{
-        self,
-        StatFs, //
+    vfs::{
+        super_ops::{
+            self,
+            StatFs, //
+        },
+        Complaints, //
     },
 };
 use kernel::{
@@ -64,6 +67,9 @@ pub(crate) struct Super {
     #[pin]
     pub(super) xattrs: xattr::Shared,
     pub(super) counters: Counters,
+    /// Of damage that is found.
+    #[pin]
+    pub(super) complaints: Complaints,
 }
 
 impl Super {

@@ -23,6 +23,7 @@ mod acl;
 mod aops;
 mod attr;
 mod buffer_head;
+mod complaints;
 mod dentry;
 mod device;
 mod dir;
@@ -68,6 +69,10 @@ pub(crate) use self::attr::{
     Stat, //
 };
 pub(crate) use self::buffer_head::BufferHead;
+pub(crate) use self::complaints::{
+    may_complain,
+    Complaints, //
+};
 pub(crate) use self::dentry::Dentry;
 pub(crate) use self::dir::{
     DirContext,
@@ -160,10 +165,4 @@ pub(crate) fn check_killed() -> Result {
         return Err(EINTR);
     }
     Ok(())
-}
-
-/// Says whether a message about an error that can come again and again may be printed now.
-pub(crate) fn may_complain() -> bool {
-    // SAFETY: No requirements.
-    unsafe { bindings::cohfs_printk_ratelimit() }
 }

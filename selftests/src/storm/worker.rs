@@ -177,7 +177,7 @@ impl<'a> Worker<'a> {
         let mut range = field.some_data(&mut self.random);
         let mut way = self.random.pick(&Read::ALL);
         if range.end > field.head() && !way.takes_the_end() {
-            way = Read::Peek;
+            way = Read::Buffered;
         }
         let mut scratch = None;
         if way == Read::IntoMapping {

@@ -5,7 +5,7 @@
 use crate::registry::Claim;
 
 /// Claims whose needs do not tell.
-const HAZARDS: [(&str, &str); 13] = [
+const HAZARDS: [(&str, &str); 14] = [
     ("T45", "freezes the file system"),
     ("T17", "fills the file system"),
     ("T26", "fills the file system"),
@@ -16,6 +16,7 @@ const HAZARDS: [(&str, &str); 13] = [
     ("P8", "swaps"),
     ("P10", "discards what is free on the device"),
     ("Z1", "unmounts the file system"),
+    ("A5", "changes the options of the file system"),
     ("V2", "makes the file system read-only"),
     ("V4", "shuts the file system down"),
     ("V6", "changes the options of the file system"),

@@ -100,7 +100,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     },
 ];
 
-const ACCESS: &str = "system.posix_acl_access";
+pub(super) const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 const CAPABILITY: &str = "security.capability";
 
@@ -109,18 +109,18 @@ const NET_RAW: [u8; 20] = [
     0, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 
-fn set(path: &Path, name: &str, value: &[u8]) -> Result<(), Errno> {
+pub(super) fn set(path: &Path, name: &str, value: &[u8]) -> Result<(), Errno> {
     setxattr(path, name, value, XattrFlags::empty())
 }
 
-fn get(path: &Path, name: &str) -> Result<Vec<u8>, Errno> {
+pub(super) fn get(path: &Path, name: &str) -> Result<Vec<u8>, Errno> {
     let mut room = vec![0; 65_536];
     let len = getxattr(path, name, &mut room[..])?;
     room.truncate(len);
     Ok(room)
 }
 
-fn names(path: &Path) -> Result<Vec<String>, Errno> {
+pub(super) fn names(path: &Path) -> Result<Vec<String>, Errno> {
     let mut room = vec![0; 65_536];
     let len = listxattr(path, &mut room[..])?;
     let list = String::from_utf8_lossy(&room[..len]).into_owned();
@@ -130,7 +130,7 @@ fn names(path: &Path) -> Result<Vec<String>, Errno> {
 }
 
 /// Skips the claim where there are no attributes of users.
-fn require_xattrs(path: &Path) -> Result<()> {
+pub(super) fn require_xattrs(path: &Path) -> Result<()> {
     match set(path, "user.try", b"") {
         Ok(()) => removexattr(path, "user.try").context("removing an attribute"),
         Err(Errno::OPNOTSUPP) => Err(skip("this file system has no extended attributes")),
@@ -328,7 +328,7 @@ fn files_with_the_same_attributes_share_a_block(stage: &Stage<'_>) -> Result<Out
 }
 
 /// A list as system calls have it: owner rwx, user 65534 `user`, group and mask, others.
-fn list(user: u16, group: u16, mask: u16, other: u16) -> Vec<u8> {
+pub(super) fn list(user: u16, group: u16, mask: u16, other: u16) -> Vec<u8> {
     let none = u32::MAX;
     let entries = [
         (0x01, 7, none),

@@ -28,6 +28,7 @@ mod mapped;
 mod names;
 mod neighbours;
 mod nowait;
+mod options;
 mod outside;
 mod overlap;
 mod pending;
@@ -92,6 +93,7 @@ pub const GROUPS: &[&[Claim]] = &[
     volume::CLAIMS,
     given_up::CLAIMS,
     attributes::CLAIMS,
+    options::CLAIMS,
 ];
 
 /// The page size that the claims' files are laid out for.

@@ -27,9 +27,11 @@ impl Default for Counter {
 }
 
 impl Counter {
-    /// Adds `n`.
+    /// Adds `n`; zero at no cost.
     pub(crate) fn add(&self, n: u64) {
-        self.0.add(n, Relaxed);
+        if n > 0 {
+            self.0.add(n, Relaxed);
+        }
     }
 
     /// Returns what was counted so far.

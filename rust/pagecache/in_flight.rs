@@ -80,7 +80,7 @@ pub(crate) struct InFlight {
     count: Atomic<u32>,
     #[pin]
     set: SpinLockIrq<Set>,
-    /// Woken whenever a claim leaves.
+    /// Woken when a claim leaves while somebody waits.
     #[pin]
     left: CondVar,
 }
@@ -94,6 +94,8 @@ struct Set {
     root: Opaque<bindings::rb_root_cached>,
     /// The ticket of the next claim. A cell, for the tree must not be moved.
     next: Cell<u64>,
+    /// How many wait for others to leave.
+    waiting: Cell<u32>,
 }
 
 // SAFETY: The tree is only reached under the spinlock.
@@ -145,7 +147,7 @@ impl InFlight {
             count: Atomic::new(0),
             // INVARIANT: An empty tree is all zeroes (`RB_ROOT_CACHED`).
             set <- new_spinlock_irq!(
-                Set { root: Opaque::zeroed(), next: Cell::new(0) },
+                Set { root: Opaque::zeroed(), next: Cell::new(0), waiting: Cell::new(0) },
                 "cohfs_in_flight"
             ),
             left <- new_condvar!("cohfs_in_flight"),
@@ -236,8 +238,8 @@ impl InFlight {
             )
         };
         // Whoever finds the count zero from here on has done what he did before it.
-        self.count.fetch_add(1, Full);
-        let entry = Entry {
+        let others = self.count.fetch_add(1, Full);
+        let mut entry = Entry {
             set: self,
             node,
             waited: false,
@@ -247,10 +249,14 @@ impl InFlight {
             set.over(pages)
                 .any(|other| other.ticket < ticket && in_the_way(&claim, &other.claim))
         };
-        let mut entry = entry;
-        while has_to_wait(&set) {
+        // LOCKING: The count only changes under the spinlock.
+        while others > 0 && has_to_wait(&set) {
             entry.waited = true;
+            // OVERFLOW: There are not as many tasks.
+            set.waiting.set(set.waiting.get() + 1);
             self.left.wait(&mut set);
+            // OVERFLOW: Counted above.
+            set.waiting.set(set.waiting.get() - 1);
         }
         // SAFETY: Under the spinlock; nobody holds a reference to the node without it.
         unsafe { (*node.as_ptr()).begun = true };
@@ -312,8 +318,11 @@ impl Drop for Entry<'_> {
             )
         };
         self.set.count.fetch_sub(1, Relaxed);
+        let somebody_waits = set.waiting.get() > 0;
         drop(set);
-        self.set.left.notify_all();
+        if somebody_waits {
+            self.set.left.notify_all();
+        }
         // SAFETY: From a box, by the type invariants, and no longer in the tree.
         let Claim { purpose, range } = unsafe { KBox::from_raw(self.node.as_ptr()) }.claim;
         if purpose == Purpose::Write {

@@ -70,6 +70,10 @@ impl AddressSpace {
 
     /// Says whether a folio over `range` is cached. A moment later the answer may be another.
     pub(crate) fn has_folios_in(&self, range: ByteRange) -> bool {
+        // Counted when it was added, in the same critical section (`__filemap_add_folio` in `mm/filemap.c`).
+        if !self.has_folios() {
+            return false;
+        }
         // At most `i64::MAX`, by the invariants of `ByteRange`, so that nothing is cut off.
         let (first, last) = (range.pos().cast_signed(), (range.end() - 1).cast_signed());
         // SAFETY: The mapping is valid; C's range includes its last byte.

@@ -24,7 +24,6 @@ use crate::{
     coherency::{
         self,
         strict,
-        Policy,
         Target, //
     },
     pagecache::{
@@ -63,7 +62,7 @@ pub(super) fn read(mut iocb: Kiocb<'_, Cohfs>, to: &mut IovIterDest<'_>) -> Resu
         return Ok(0);
     }
     check_alignment(inode, iocb.pos(), to.len(), vfs::dest_alignment(to))?;
-    let strict = inode.sb().data().options().policy == Policy::Strict;
+    let strict = inode.sb().data().is_strict();
     let lock = inode.lock_shared();
     let read = match iocb.range(to.len())? {
         Some(range) if strict => {
@@ -89,9 +88,10 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
     if !iocb.appends() {
         check_alignment(inode, iocb.pos(), len, memory)?;
     }
-    if inode.sb().data().options().policy == Policy::Strict {
-        let source = PinnedSource::new(from)?;
-        let written = write_strict(&mut iocb, source, memory)?;
+    if inode.sb().data().is_strict() {
+        let mut source = PinnedSource::nothing();
+        source.pin(from)?;
+        let written = write_strict(&mut iocb, &mut source, memory)?;
         from.advance(written);
         return Ok(written);
     }
@@ -108,16 +108,19 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
     })
 }
 
-/// Writes the bytes of `source`, beside others if that can be.
+/// Writes the bytes of `source`, beside others if that can be. Takes it if it goes on by itself.
 ///
 /// # Errors
 ///
 /// As [`write`].
-fn write_strict(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource, memory: usize) -> Result<usize> {
-    let source = match write_beside(iocb, source)? {
-        Beside::Written(written) => return iocb.write_sync(written),
-        Beside::MustBeAlone(source) => source,
-    };
+fn write_strict(
+    iocb: &mut Kiocb<'_, Cohfs>,
+    source: &mut PinnedSource,
+    memory: usize,
+) -> Result<usize> {
+    if let Some(written) = write_beside(iocb, source)? {
+        return iocb.write_sync(written);
+    }
     let inode = iocb.file().inode();
     let len = source.len();
     let judge = |range: ByteRange| check_alignment(inode, range.pos(), len, memory);
@@ -137,47 +140,40 @@ fn write_strict(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource, memory: usize
     })
 }
 
-/// What became of a write that tried to run beside others.
-enum Beside {
-    /// So many bytes are on the device.
-    Written(usize),
-    /// Nothing was done.
-    MustBeAlone(PinnedSource),
-}
-
 /// Writes the bytes of `source` under the shared inode lock, if they lie within blocks that the file
-/// has, and no folio is in the way.
+/// has, and no folio is in the way. Returns how many are on the device; nothing if the write must
+/// be alone, and then nothing was done.
 ///
 /// # Errors
 ///
 /// As [`write`].
-fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: PinnedSource) -> Result<Beside> {
+fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Result<Option<usize>> {
     let inode = iocb.file().inode();
     let counters = &inode.sb().data().counters;
     if iocb.appends() || !inode.is_nosec() {
-        return Ok(Beside::MustBeAlone(source));
+        return Ok(None);
     }
     let lock = inode.lock_shared();
-    let len = source.with_iter(0, source.len(), |from| iocb.write_checks(from, &lock))?;
+    let len = iocb.write_checks_of(source.len(), &lock)?;
     let Some(range) = iocb.range(len)? else {
-        return Ok(Beside::Written(0));
+        return Ok(Some(0));
     };
     if len < source.len() || range.end() > inode.size() || tree::has_hole(inode, range)? {
-        return Ok(Beside::MustBeAlone(source));
+        return Ok(None);
     }
     iocb.modified(&lock)?;
     let Some(gate) = strict::make_way(inode.mapping(), range, counters)? else {
-        return Ok(Beside::MustBeAlone(source));
+        return Ok(None);
     };
     if iocb.is_async() {
-        let queued = iocb.queue_direct::<Map>(source, gate.into_entry(), &lock);
-        return queued.map(Beside::Written);
+        let queued = iocb.queue_direct::<Map>(source.take(), gate.into_entry(), &lock);
+        return queued.map(Some);
     }
     let written = source.with_iter(0, len, |from| {
         iocb.transfer_direct::<Map>(from, true, &lock)
     });
     drop(gate);
-    written.map(Beside::Written)
+    written.map(Some)
 }
 
 /// Writes `range` under the policy of the mount: `direct` does it around the page cache, `cached`

@@ -112,6 +112,7 @@ impl mount::Operations for Cohfs {
         });
         sb.set_acls(options.acl);
         let device_bytes = sb.device_bytes();
+        let is_strict = options.is_strict();
         let xattrs = xattr::Shared::new()?;
         KBox::try_pin_init(
             try_pin_init!(Super {
@@ -121,6 +122,7 @@ impl mount::Operations for Cohfs {
                 is_down: Atomic::new(false),
                 state <- State::new(buffer, offset, device_bytes),
                 options <- new_mutex!(options),
+                is_strict: Atomic::new(is_strict),
                 xattrs <- xattrs,
                 counters: Counters::default(),
                 complaints <- Complaints::new(),
@@ -171,7 +173,7 @@ impl mount::Operations for Cohfs {
             _ => {}
         }
         data.space.set_reservation(options.reservation);
-        *data.options.lock() = options;
+        data.set_options(options);
         sb.set_acls(options.acl);
         Ok(())
     }

@@ -123,6 +123,11 @@ impl Options {
         }
     }
 
+    /// Says whether the policy is `strict`.
+    pub(super) fn is_strict(&self) -> bool {
+        self.policy == Policy::Strict
+    }
+
     /// What removes a folio.
     pub(super) fn walker(&self) -> Walker {
         self.walker.unwrap_or(self.policy.default_walker())

@@ -37,7 +37,10 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     sync::{
-        atomic::Atomic,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Mutex, //
     },
 };
@@ -63,6 +66,8 @@ pub(crate) struct Super {
     /// Changed by a remount.
     #[pin]
     pub(super) options: Mutex<Options>,
+    /// Whether their policy is `strict`: every direct read and write asks.
+    pub(super) is_strict: Atomic<bool>,
     /// Blocks of extended attributes that may be used by several files.
     #[pin]
     pub(super) xattrs: xattr::Shared,
@@ -81,6 +86,18 @@ impl Super {
     /// The options in force.
     pub(super) fn options(&self) -> Options {
         *self.options.lock()
+    }
+
+    /// Changes the options in force.
+    pub(super) fn set_options(&self, options: Options) {
+        let mut current = self.options.lock();
+        *current = options;
+        self.is_strict.store(options.is_strict(), Relaxed);
+    }
+
+    /// Says whether the policy in force is [`Policy::Strict`](crate::coherency::Policy::Strict).
+    pub(super) fn is_strict(&self) -> bool {
+        self.is_strict.load(Relaxed)
     }
 
     /// Checks that data can be in `len` blocks from `first` on: that they are in the volume, and

@@ -241,6 +241,22 @@ impl<'a, T: FileSystem> Kiocb<'a, T> {
         count(unsafe { bindings::generic_write_checks(self.raw, from.as_raw()) })
     }
 
+    /// As [`Self::write_checks`], of a write of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write_checks`].
+    pub(crate) fn write_checks_of(
+        &mut self,
+        len: usize,
+        _lock: &impl InodeLocked,
+    ) -> Result<usize> {
+        let mut len = i64::try_from(len)?;
+        // SAFETY: Both are valid.
+        to_result(unsafe { bindings::generic_write_checks_count(self.raw, &mut len) })?;
+        Ok(usize::try_from(len)?)
+    }
+
     /// Notes that the file is about to be changed: times, and privileges that go with it.
     ///
     /// Under the shared inode lock only if there are no such privileges, [`Inode::is_nosec`].

@@ -15,6 +15,7 @@ use kernel::{
         Atomic,
         Relaxed, //
     },
+    types::Opaque, //
 };
 
 /// The progress of one request. It stays where it is until C is done with the request.
@@ -23,6 +24,9 @@ pub(super) struct Progress {
     end: Atomic<u64>,
     /// The first byte of the file that may not be on the device.
     failed: Atomic<u64>,
+    /// For the first bio, which is the only one of most requests.
+    room: Opaque<Tracked>,
+    room_taken: Atomic<bool>,
 }
 
 /// What belongs to a bio in flight, besides what `iomap` knows of it.
@@ -32,6 +36,8 @@ struct Tracked {
     offset: u64,
     end_io: bindings::bio_end_io_t,
     private: *mut c_void,
+    /// It is in a [`KBox`] of its own.
+    boxed: bool,
 }
 
 impl Progress {
@@ -46,6 +52,8 @@ impl Progress {
         Self {
             end: Atomic::new(0),
             failed: Atomic::new(u64::MAX),
+            room: Opaque::uninit(),
+            room_taken: Atomic::new(false),
         }
     }
 
@@ -66,6 +74,23 @@ impl Progress {
         }
     }
 
+    /// Puts `tracked` where it stays until its bio is done; returns where, unless there is no memory.
+    ///
+    /// Only called by the submitter.
+    fn keep(&self, tracked: Tracked) -> Option<*mut Tracked> {
+        if self.room_taken.load(Relaxed) {
+            let boxed = Tracked {
+                boxed: true,
+                ..tracked
+            };
+            return KBox::new(boxed, GFP_KERNEL).ok().map(KBox::into_raw);
+        }
+        self.room_taken.store(true, Relaxed);
+        // SAFETY: Nobody else uses the room: it was not taken.
+        unsafe { self.room.get().write(tracked) };
+        Some(self.room.get())
+    }
+
     /// # Safety
     ///
     /// Called by `iomap` with a bio to submit, for a request whose `private` is a progress.
@@ -83,22 +108,20 @@ impl Progress {
         progress
             .end
             .store(progress.end.load(Relaxed).max(end), Relaxed);
-        let tracked = KBox::new(
-            Tracked {
-                progress,
-                offset,
-                end_io: bio_ref.bi_end_io,
-                private: bio_ref.bi_private,
-            },
-            GFP_KERNEL,
-        );
+        let tracked = progress.keep(Tracked {
+            progress,
+            offset,
+            end_io: bio_ref.bi_end_io,
+            private: bio_ref.bi_private,
+            boxed: false,
+        });
         match tracked {
-            Ok(tracked) => {
-                bio_ref.bi_private = KBox::into_raw(tracked).cast();
+            Some(tracked) => {
+                bio_ref.bi_private = tracked.cast();
                 bio_ref.bi_end_io = Some(Self::end_io);
             }
             // It is written all the same, but nobody will know.
-            Err(_) => progress.fail(offset),
+            None => progress.fail(offset),
         }
         // SAFETY: By our requirements.
         unsafe { bindings::cohfs_blk_crypto_submit_bio(bio) };
@@ -110,16 +133,20 @@ impl Progress {
     unsafe extern "C" fn end_io(bio: *mut bindings::bio) {
         // SAFETY: The bio is ours until it is handed on.
         let bio_ref = unsafe { &mut *bio };
-        // SAFETY: Set by `submit_io`, once.
-        let tracked = unsafe { KBox::from_raw(bio_ref.bi_private.cast::<Tracked>()) };
+        let place = bio_ref.bi_private.cast::<Tracked>();
+        // SAFETY: Set by `submit_io`; the request is not over until `iomap` has heard of all its bios.
+        let tracked = unsafe { place.read() };
         if bio_ref.bi_status != 0 {
-            // SAFETY: The request is not over until `iomap` has heard of all its bios.
+            // SAFETY: As above.
             unsafe { &*tracked.progress }.fail(tracked.offset);
         }
         let end_io = tracked.end_io;
         bio_ref.bi_private = tracked.private;
         bio_ref.bi_end_io = end_io;
-        drop(tracked);
+        if tracked.boxed {
+            // SAFETY: From a box, and only here given back.
+            drop(unsafe { KBox::from_raw(place) });
+        }
         if let Some(end_io) = end_io {
             // SAFETY: As it was before.
             unsafe { end_io(bio) };

@@ -255,6 +255,9 @@ impl SuperBlock {
         len: u32,
         desc: &GroupDesc,
     ) -> Result<(), Corrupt> {
+        if first >= desc.behind() {
+            return Ok(());
+        }
         let zones = self.group_metadata(desc);
         match zones
             .into_iter()

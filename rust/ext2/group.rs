@@ -23,13 +23,14 @@ use zerocopy::FromBytes;
 /// # Invariants
 ///
 /// The group exists. The two bitmaps and the inode table lie in it, behind its copy of the super
-/// block and descriptors if it has one, and do not overlap.
+/// block and descriptors if it has one, and do not overlap. All of these lie below `behind`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GroupDesc {
     group: u32,
     block_bitmap: DiskBlock,
     inode_bitmap: DiskBlock,
     inode_table: DiskBlock,
+    behind: DiskBlock,
 }
 
 impl GroupDesc {
@@ -71,13 +72,24 @@ impl GroupDesc {
         {
             return misplaced("inode table", inode_table);
         }
+        // OVERFLOW: The table is inside, so that it ends where a block number can be.
+        let table_end = inode_table.get() + table_len;
+        // OVERFLOW: So do the bitmaps, and what lies before all of these.
+        let ends = [block_bitmap.get() + 1, inode_bitmap.get() + 1, table_end];
+        let behind = DiskBlock(ends.into_iter().fold(0, u32::max));
         // INVARIANT: All checked above. Of a group that does not exist nothing is inside.
         Ok(Self {
             group,
             block_bitmap,
             inode_bitmap,
             inode_table,
+            behind,
         })
+    }
+
+    /// A block behind all that the group keeps for itself, which mostly lies at its start.
+    pub(super) fn behind(&self) -> DiskBlock {
+        self.behind
     }
 
     /// The group, counted from zero.

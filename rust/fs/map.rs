@@ -51,7 +51,12 @@ impl Mapper for Map {
         let (first, last) = blocks(inode, range)?;
         // OVERFLOW: The last is not before the first.
         let max = (last.get() - first.get()).saturating_add(1);
-        let found = tree::run(inode, first, max)?;
+        let writes = matches!(intent, Intent::Write | Intent::DirectWrite);
+        let found = match writes && u64::from(first.get()) << bits >= inode.size() {
+            // There is hardly ever anything, and who takes blocks looks again.
+            true => Run::HOLE,
+            false => tree::run(inode, first, max)?,
+        };
         let (run, is_new) = match (found.first, intent) {
             (None, Intent::Write | Intent::DirectWrite) => take(inode, first, max, intent)?,
             (Some(_), Intent::DirectRead) => {
@@ -75,15 +80,16 @@ impl Mapper for Map {
     }
 
     fn written(inode: &Inode, range: ByteRange) -> Result {
+        if !inode.data().tree.has_pending() {
+            return Ok(());
+        }
         let (_, last) = blocks(inode, range)?;
         let mut state = inode.data().tree.lock();
-        match state.pending.take() {
-            Some(pending) => {
-                state.pending = pending.store(inode, &mut state, last)?;
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(pending) = state.take_pending() {
+            let left = pending.store(inode, &mut state, last)?;
+            state.set_pending(left);
         }
+        Ok(())
     }
 
     fn end(inode: &Inode, grown: bool) {
@@ -91,7 +97,10 @@ impl Mapper for Map {
             // The times need not have moved, and the block was there: nobody else would do it.
             inode.mark_dirty();
         }
-        let pending = inode.data().tree.lock().pending.take();
+        if !inode.data().tree.has_pending() {
+            return;
+        }
+        let pending = inode.data().tree.lock().take_pending();
         if let Some(pending) = pending {
             pending.release(inode);
         }
@@ -130,7 +139,7 @@ fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<(Ru
         // A fault was faster. What it stored may be on the device already.
         Space::Data(_) => return Ok((run, false)),
         Space::New(new) if intent == Intent::DirectWrite => new.store_all(inode, &mut state)?,
-        Space::New(new) => state.pending = Some(new),
+        Space::New(new) => state.set_pending(Some(new)),
     }
     Ok((run, true))
 }

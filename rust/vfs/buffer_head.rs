@@ -160,6 +160,15 @@ impl BufferHead {
         Ok(u32::from_le(word))
     }
 
+    /// Returns the index of the first word of 32 bits that is not zero, of those from `from` to `end`,
+    /// `end` not included, that the block has.
+    pub(crate) fn find_next_set_le32(&self, from: usize, end: usize) -> Option<usize> {
+        let end = end.min(self.size() / size_of::<u32>());
+        let start = self.bytes(0, self.size()).ok()?.cast::<u32>();
+        // SAFETY: `end` words are within the block, which is aligned to its size. As in `le16`.
+        (from..end).find(|&index| unsafe { start.add(index).read_volatile() } != 0)
+    }
+
     /// Stores a little-endian word of 16 bits at byte `offset`. The block is to be
     /// [marked dirty](Self::mark_dirty) afterwards.
     ///

@@ -94,7 +94,7 @@ fn keep(inode: &Inode, blocks: u64) {
         None => Ok(()),
     };
     let rest = cut.roots.fold(Ok(()), |done, index| {
-        done.and(cutter.whole(&root, index, level(index)))
+        done.and(cutter.whole(&root, index, level(index), After::Stays))
     });
     cutter.flush();
     tree.note_cut();
@@ -113,6 +113,15 @@ fn keep(inode: &Inode, blocks: u64) {
 fn level(root: u32) -> u32 {
     // The pointers to data come first.
     root.saturating_sub(ext2::N_DIRECT - 1)
+}
+
+/// What becomes of what holds a pointer that is cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It stays: the pointer is to be zero.
+    Stays,
+    /// It is freed as well, and nobody finds it any more.
+    Goes,
 }
 
 /// One cut.
@@ -180,8 +189,10 @@ impl<'a> Cutter<'a> {
             [] => Ok(()),
             _ => self.edge(&child, step.from - 1, level - 1, deeper),
         };
-        for index in step.from..self.count() {
-            result = result.and(self.whole(&child, index, level - 1));
+        let mut next = step.from;
+        while let Some(index) = child.next(inode, next..self.count()) {
+            result = result.and(self.whole(&child, index, level - 1, After::Stays));
+            next = index + 1;
         }
         result.and(self.drop_empty(node, index, block, buffer))
     }
@@ -206,7 +217,7 @@ impl<'a> Cutter<'a> {
             return Ok(());
         }
         if blocks.start <= start && end <= blocks.end {
-            return self.whole(node, index, level);
+            return self.whole(node, index, level, After::Stays);
         }
         self.check(node, index)?;
         let Some((block, buffer)) = self.child(node, index)? else {
@@ -232,8 +243,7 @@ impl<'a> Cutter<'a> {
     ) -> Result {
         let inode = self.inode;
         let child = Node::Block(buffer);
-        let mut kept = (0..self.count()).filter_map(|index| child.get(inode, index).ok());
-        if kept.any(|pointer| pointer != 0) {
+        if child.next(inode, 0..self.count()).is_some() {
             child.mark_dirty(inode);
             return Ok(());
         }
@@ -248,14 +258,14 @@ impl<'a> Cutter<'a> {
 
     /// Frees all that pointer `index` of `node` leads to.
     ///
-    /// The pointer is zero afterwards, also if it leads to where nothing can be read: what it led to
-    /// must not come back when the file grows.
+    /// The pointer is zero where it [stays](After), also if it leads to where nothing can be read: what
+    /// it led to must not come back when the file grows.
     ///
     /// # Errors
     ///
     /// [`EIO`] if a block of pointers cannot be read, [`EUCLEAN`] if one cannot be there; what is
     /// below it stays in use.
-    fn whole(&mut self, node: &Node, index: u32, level: u32) -> Result {
+    fn whole(&mut self, node: &Node, index: u32, level: u32, after: After) -> Result {
         let inode = self.inode;
         let block = DiskBlock(node.get(inode, index)?);
         if block.get() == 0 || self.budget == 0 {
@@ -266,15 +276,19 @@ impl<'a> Cutter<'a> {
             0 => Ok(None),
             _ => checked.and_then(|()| self.child(node, index)),
         };
-        node.set(inode, index, 0)?;
-        node.mark_dirty(inode);
+        if after == After::Stays {
+            node.set(inode, index, 0)?;
+            node.mark_dirty(inode);
+        }
         checked?;
         let mut result = Ok(());
         if let Some((_, buffer)) = child? {
             let child = Node::Block(buffer.clone());
-            for index in 0..self.count() {
-                // OVERFLOW: Only what is above other levels has a child.
-                result = result.and(self.whole(&child, index, level - 1));
+            let mut next = 0;
+            while let Some(index) = child.next(inode, next..self.count()) {
+                // OVERFLOW: Only what is above other levels has a child; an index is small.
+                result = result.and(self.whole(&child, index, level - 1, After::Goes));
+                next = index + 1;
             }
             buffer.forget();
         }

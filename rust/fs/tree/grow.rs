@@ -179,7 +179,7 @@ pub(in crate::fs) fn reserve(
     let branch = lookup::branch(inode, &path).map_err(|failure| failure.report(inode))?;
     if branch.pointer != 0 {
         let found = lookup::find(inode, block, max).map_err(|failure| failure.report(inode));
-        return found.map(Space::Data);
+        return found.map(|run| Space::Data(run.at_most(max)));
     }
     // OVERFLOW: The number of pointers in a block is small.
     let max = max.clamp(1, path.boundary + 1);
@@ -215,7 +215,8 @@ pub(in crate::fs) fn reserve(
 pub(in crate::fs) struct ReservedHoles<'a> {
     inode: &'a Inode,
     reserved: KVec<Reserved>,
-    locked: LockedTree<'a>,
+    /// Nothing if there is no hole.
+    locked: Option<LockedTree<'a>>,
 }
 
 impl<'a> ReservedHoles<'a> {
@@ -232,8 +233,12 @@ impl<'a> ReservedHoles<'a> {
         let mut holes = Self {
             inode,
             reserved: KVec::new(),
-            locked: inode.data().tree.lock(),
+            locked: None,
         };
+        if !lookup::has_hole_within(inode, first, last)? {
+            return Ok(holes);
+        }
+        holes.locked = Some(inode.data().tree.lock());
         let mut next = Some(first);
         while let Some(block) = next.filter(|&block| block <= last) {
             // OVERFLOW: Not beyond the last.
@@ -253,7 +258,8 @@ impl<'a> ReservedHoles<'a> {
     /// Goes over the blocks from `block` on, `max` at most; returns how many they are.
     fn take_next(&mut self, block: FileBlock, max: u32) -> Result<u32> {
         self.reserved.reserve(1, GFP_KERNEL)?;
-        match reserve(self.inode, &self.locked, block, max)? {
+        let state = self.locked.as_deref().ok_or(EINVAL)?;
+        match reserve(self.inode, state, block, max)? {
             Space::Data(run) => Ok(run.len),
             Space::New(new) => {
                 let len = new.run.len;
@@ -277,12 +283,13 @@ impl<'a> ReservedHoles<'a> {
         let Self {
             inode,
             reserved,
-            mut locked,
+            locked,
         } = self;
-        if !reserved.is_empty() {
-            // Who has taken blocks for the same hole, and waits for the lock of the folio, looks anew.
-            inode.data().tree.note_stored();
-        }
+        let Some(mut locked) = locked.filter(|_| !reserved.is_empty()) else {
+            return Ok(());
+        };
+        // Who has taken blocks for the same hole, and waits for the lock of the folio, looks anew.
+        inode.data().tree.note_stored();
         let store = |done: Result, new: Reserved| done.and(new.store_all(inode, &mut locked));
         reserved.into_iter().fold(Ok(()), store)
     }

@@ -39,6 +39,22 @@ pub(in crate::fs) struct Run {
     pub(in crate::fs) len: u32,
 }
 
+impl Run {
+    /// One block that is not there.
+    pub(in crate::fs) const HOLE: Self = Self {
+        first: None,
+        len: 1,
+    };
+
+    /// Returns the first `max` blocks of it; one, if `max` is zero.
+    pub(super) fn at_most(self, max: u32) -> Self {
+        Self {
+            len: self.len.min(max.max(1)),
+            ..self
+        }
+    }
+}
+
 /// How far the pointers to a block go.
 pub(super) struct Branch {
     /// What holds the last of them.
@@ -50,6 +66,9 @@ pub(super) struct Branch {
     /// How many pointers are still to follow behind it.
     pub(super) below: usize,
 }
+
+/// So many blocks are looked at in any case: it is likely that somebody asks for the next ones next.
+const AHEAD: u32 = 32;
 
 /// Why a lookup came to nothing.
 pub(super) enum Failure {
@@ -126,26 +145,32 @@ pub(super) fn branch(inode: &Inode, path: &Path) -> Result<Branch, Failure> {
 pub(in crate::fs) fn run(inode: &Inode, block: FileBlock, max: u32) -> Result<Run> {
     let tree = &inode.data().tree;
     if let Some(before) = tree.uncut() {
+        if let Some(run) = tree.known.get(block, max.max(1), before) {
+            return Ok(run);
+        }
         let found = find(inode, block, max);
         // What was read of a block of pointers was read while it was one.
         smp_mb(Read);
         if tree.uncut() == Some(before) {
-            return found.map_err(|failure| failure.report(inode));
+            return found
+                .inspect(|run| tree.known.note(block, run, before))
+                .map(|run| run.at_most(max))
+                .map_err(|failure| failure.report(inode));
         }
     }
     // LOCKING: Waits for the cut, and keeps the next one out.
     let _locked = tree.lock();
-    find(inode, block, max).map_err(|failure| failure.report(inode))
+    find(inode, block, max)
+        .map(|run| run.at_most(max))
+        .map_err(|failure| failure.report(inode))
 }
 
-/// Does what [`run`] says while nobody cuts the tree; else what it finds may be anything.
+/// Does what [`run`] says while nobody cuts the tree; else what it finds may be anything. Of blocks that
+/// are there it may find more than `max`.
 pub(super) fn find(inode: &Inode, block: FileBlock, max: u32) -> Result<Run, Failure> {
     let data = inode.sb().data();
     let Ok(path) = Path::to(block, &data.disk) else {
-        return Ok(Run {
-            first: None,
-            len: 1,
-        });
+        return Ok(Run::HOLE);
     };
     // OVERFLOW: The number of pointers in a block is small.
     let max = max.clamp(1, path.boundary + 1);
@@ -163,7 +188,8 @@ pub(super) fn find(inode: &Inode, block: FileBlock, max: u32) -> Result<Run, Fai
         });
     }
     let first = DiskBlock(branch.pointer);
-    let mut len = run_length(branch.following(inode, max), first, max);
+    let ahead = max.max(AHEAD.min(path.boundary + 1));
+    let mut len = run_length(branch.following(inode, ahead), first, ahead);
     if len > 1 && data.check_run(first, len).is_err() {
         // Something in it is wrong; the first block need not be.
         len = 1;
@@ -178,10 +204,10 @@ pub(super) fn find(inode: &Inode, block: FileBlock, max: u32) -> Result<Run, Fai
 impl Branch {
     /// Returns how many pointers are zero from this one on, which is, up to `max`.
     pub(super) fn holes(&self, inode: &Inode, max: u32) -> u32 {
-        let following = self.following(inode, max);
-        let holes = following.take_while(|&pointer| pointer == 0).count();
-        // OVERFLOW: Less than `max`.
-        u32::try_from(holes).map_or(1, |holes| holes + 1)
+        let end = self.index.saturating_add(max);
+        let next = self.node.next(inode, self.index.saturating_add(1)..end);
+        // OVERFLOW: What was found lies behind this one.
+        next.unwrap_or(end) - self.index
     }
 
     /// Returns the pointers behind this one, so that they are `max` with it.
@@ -207,17 +233,21 @@ impl Branch {
 /// Those of [`run`], and [`EFBIG`] if the range ends beyond what a file can have.
 pub(in crate::fs) fn has_hole(inode: &Inode, range: ByteRange) -> Result<bool> {
     let bits = inode.sb().block_bits();
+    let block = |pos: u64| u32::try_from(pos >> bits).map(FileBlock).map_err(|_| EFBIG);
     // OVERFLOW: A range is not empty, by its invariants.
-    let (mut block, last) = (range.pos() >> bits, (range.end() - 1) >> bits);
-    while block <= last {
-        let count = u32::try_from(last - block).unwrap_or(u32::MAX);
-        let first = u32::try_from(block).map_err(|_| EFBIG)?;
-        let run = run(inode, FileBlock(first), count.saturating_add(1))?;
+    has_hole_within(inode, block(range.pos())?, block(range.end() - 1)?)
+}
+
+/// As [`has_hole`], of the blocks from `first` to `last`.
+pub(super) fn has_hole_within(inode: &Inode, first: FileBlock, last: FileBlock) -> Result<bool> {
+    let mut next = Some(first);
+    while let Some(block) = next.filter(|&block| block <= last) {
+        // OVERFLOW: Not beyond the last.
+        let run = run(inode, block, (last.get() - block.get()).saturating_add(1))?;
         if run.first.is_none() {
             return Ok(true);
         }
-        // OVERFLOW: Block numbers of a file have less than 64 bits by far.
-        block += u64::from(run.len);
+        next = block.checked_add(run.len);
     }
     Ok(false)
 }

@@ -44,6 +44,7 @@
 mod alloc;
 mod cut;
 mod grow;
+mod known;
 mod lookup;
 
 pub(super) use self::cut::{
@@ -64,6 +65,7 @@ pub(super) use self::lookup::{
     Run, //
 };
 
+use self::known::Known;
 use super::Inode;
 use crate::{
     ext2::{
@@ -78,7 +80,8 @@ use crate::{
 };
 use core::ops::{
     Deref,
-    DerefMut, //
+    DerefMut,
+    Range, //
 };
 use kernel::{
     new_mutex,
@@ -105,6 +108,9 @@ pub(super) struct Tree {
     /// Moves when what somebody else was told of the tree may no longer be so; odd while the tree is
     /// being cut. See [`Self::changes`].
     changes: Atomic<u64>,
+    known: Known,
+    /// There is something in [`State::pending`]. Changed with it, under the lock.
+    has_pending: Atomic<bool>,
     #[pin]
     state: Mutex<State>,
 }
@@ -113,7 +119,7 @@ pub(super) struct Tree {
 pub(super) struct State {
     /// What the buffered write in progress took for a hole. There is at most one: who writes holds
     /// the inode lock exclusively.
-    pub(super) pending: Option<Reserved>,
+    pending: Option<Reserved>,
     /// The last block that was given to the file, and where it is.
     last: Option<(FileBlock, DiskBlock)>,
 }
@@ -121,6 +127,7 @@ pub(super) struct State {
 /// The tree's lock, held.
 #[must_use = "the lock is released when the guard is dropped"]
 pub(super) struct LockedTree<'a> {
+    tree: &'a Tree,
     state: kernel::sync::lock::Guard<'a, State, MutexBackend>,
     _nofs: NofsGuard,
 }
@@ -139,12 +146,28 @@ impl DerefMut for LockedTree<'_> {
     }
 }
 
+impl LockedTree<'_> {
+    /// Takes what the buffered write in progress took for a hole.
+    pub(super) fn take_pending(&mut self) -> Option<Reserved> {
+        self.tree.has_pending.store(false, Relaxed);
+        self.state.pending.take()
+    }
+
+    /// Keeps what the buffered write in progress took for a hole, or has left of it.
+    pub(super) fn set_pending(&mut self, pending: Option<Reserved>) {
+        self.tree.has_pending.store(pending.is_some(), Relaxed);
+        self.state.pending = pending;
+    }
+}
+
 impl Tree {
     /// Makes the tree with the pointers that an inode on disk has.
     pub(super) fn new(pointers: [u32; N_BLOCKS]) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             pointers: pointers.map(Atomic::new),
             changes: Atomic::new(0),
+            known: Known::new(),
+            has_pending: Atomic::new(false),
             state <- new_mutex!(State {
                 pending: None,
                 last: None,
@@ -166,9 +189,15 @@ impl Tree {
     /// May sleep.
     pub(super) fn lock(&self) -> LockedTree<'_> {
         LockedTree {
+            tree: self,
             _nofs: NofsGuard::new(),
             state: self.state.lock(),
         }
+    }
+
+    /// Says whether the buffered write in progress took something for a hole. Its own task asks.
+    pub(super) fn has_pending(&self) -> bool {
+        self.has_pending.load(Relaxed)
     }
 
     /// Returns a number that moves when pointers are cleared, or stored by a fault.
@@ -216,6 +245,20 @@ impl Node {
             }
             // OVERFLOW: An index is at most 2^32.
             Self::Block(buffer) => buffer.le32(index * size_of::<u32>()).map_err(|_| EUCLEAN),
+        }
+    }
+
+    /// Returns the index of the first pointer of `range` that is not zero.
+    fn next(&self, inode: &Inode, range: Range<u32>) -> Option<u32> {
+        match self {
+            Self::Inode => range
+                .into_iter()
+                .find(|&index| self.get(inode, index).is_ok_and(|pointer| pointer != 0)),
+            Self::Block(buffer) => {
+                let (from, end) = (u32_as_usize(range.start), u32_as_usize(range.end));
+                let found = buffer.find_next_set_le32(from, end)?;
+                u32::try_from(found).ok()
+            }
         }
     }
 

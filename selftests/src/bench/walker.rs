@@ -59,11 +59,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |place| mapped(place, 8),
     ),
     counted(
-        &[("walker_dirty", "each page of 256, all of them dirty")],
+        &[("walker_dirty", "each page of 256, all of them dirty, and so they stay")],
         |place| {
             let filled = invalidatable(place.filled(FILE)?)?;
             filled.file.write_all_at(&vec![0xA5; FILE], 0)?;
-            Ok(vec![remove(&filled.file, FILE / 4096)?])
+            let (each, busy) = walk(&filled.file, FILE / 4096)?;
+            ensure!(busy > 0, "what was dirty is gone");
+            Ok(vec![each])
         },
     ),
 ];
@@ -72,6 +74,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ///
 /// The time is that of a page, whatever the size of the folios is.
 fn remove(file: &File, pages: usize) -> Result<f64> {
+    let (each, busy) = walk(file, pages)?;
+    ensure!(busy == 0, "{busy} folios stayed");
+    Ok(each)
+}
+
+/// Removes what can be removed; returns also how many folios stayed.
+fn walk(file: &File, pages: usize) -> Result<(f64, u64)> {
     let cached = sys::cachestat(file, 0, 0)?.cached;
     ensure!(
         cached == pages as u64,
@@ -82,8 +91,7 @@ fn remove(file: &File, pages: usize) -> Result<f64> {
         busy = invalidate(file)?;
         Ok(())
     })?;
-    ensure!(busy == 0, "{busy} folios stayed");
-    Ok(each)
+    Ok((each, busy))
 }
 
 /// Returns the folios that stayed, or skips the scenario.

@@ -219,7 +219,7 @@ impl Plan {
 /// About how many lines make prints for a build from scratch.
 const fn typical_objects(variant: Variant) -> u64 {
     match variant {
-        Variant::Base => 1950,
+        Variant::Base => 2400,
         Variant::Debug => 2000,
     }
 }

@@ -121,15 +121,9 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     let began = Instant::now();
     let lab = Lab::open(ctx, Variant::Debug, choice)?;
     let mut all = Group::default();
-    if arguments.wants("host") {
-        all.take(host::tests(ctx)?);
-    }
-    if arguments.wants("check") {
-        all.take(checks(ctx));
-    }
-    for group in side_by_side(machines(&lab, arguments)?, lab.at_once(), |group| {
-        group(&lab)
-    }) {
+    // One more than there are processors: machines wait for their slow disks.
+    let at_once = lab.at_once() + 1;
+    for group in side_by_side(jobs(&lab, arguments)?, at_once, |job| job(&lab)) {
         all.take(group?);
     }
     let results = Results {
@@ -144,26 +138,17 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     Ok(close(&results, &all.exits))
 }
 
-/// A group of tests that boots.
-type Boots = Box<dyn FnOnce(&Lab<'_>) -> Result<Group> + Send>;
+/// A group of tests that is run beside others.
+type Job = Box<dyn FnOnce(&Lab<'_>) -> Result<Group> + Send>;
 
-/// The groups that boot machines, those that take the longest first.
-fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
-    let mut groups: Vec<Boots> = Vec::new();
+/// The groups, those that take the longest first.
+fn jobs(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Job>> {
+    let mut groups: Vec<Job> = Vec::new();
     let extent = if arguments.full {
         Extent::Full
     } else {
         Extent::Bounded
     };
-    if arguments.wants("generator") {
-        groups.push(Box::new(move |lab| generator::tests(lab, extent)));
-    }
-    if arguments.wants("runner") {
-        groups.push(Box::new(|lab| host::runner(lab.ctx, &lab.artifacts)));
-    }
-    if arguments.wants("lifecycle") {
-        groups.push(Box::new(lifecycle::tests));
-    }
     let names = arguments.claims();
     if arguments.wants("claims") || !names.is_empty() {
         let claims = Arc::new(Claims::prepare(lab, &names, extent)?);
@@ -171,6 +156,29 @@ fn machines(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Boots>> {
             let claims = Arc::clone(&claims);
             groups.push(Box::new(move |lab| claims.tests(lab, &policy)));
         }
+    }
+    if arguments.wants("runner") {
+        groups.push(Box::new(|lab| host::runner(lab.ctx, &lab.artifacts)));
+    }
+    let (host, check) = (arguments.wants("host"), arguments.wants("check"));
+    if host || check {
+        // One after the other: cargo has one lock for both.
+        groups.push(Box::new(move |lab| {
+            let mut group = Group::default();
+            if host {
+                group = host::tests(lab.ctx)?;
+            }
+            if check {
+                group.tests.extend(checks(lab.ctx).tests);
+            }
+            Ok(group)
+        }));
+    }
+    if arguments.wants("lifecycle") {
+        groups.push(Box::new(lifecycle::tests));
+    }
+    if arguments.wants("generator") {
+        groups.push(Box::new(move |lab| generator::tests(lab, extent)));
     }
     if arguments.wants(storm::NAME) {
         groups.push(Box::new(move |lab| storm::tests(lab, extent)));

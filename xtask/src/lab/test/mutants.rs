@@ -6,7 +6,7 @@
 //! The kernel's log names the seed before each, and so does what is reported of a complaint.
 //! `cargo xtask test mutants --seed N` repeats one.
 
-use super::{Boots, Extent, Group};
+use super::{Extent, Group, Job};
 use crate::lab::boot::{Boot, Lab};
 use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
@@ -50,7 +50,7 @@ const STEP: u64 = 20;
 const SECONDS: u32 = 2;
 
 /// The machines, each with some of the seeds: of two images, 2,000 mutants are 1,000 seeds.
-pub(super) fn machines(seed: Option<u64>, extent: Extent) -> Vec<Boots> {
+pub(super) fn machines(seed: Option<u64>, extent: Extent) -> Vec<Job> {
     let (first, each, count) = match (seed, extent) {
         (Some(seed), _) => (seed, 1, 1),
         (None, Extent::Bounded) => (0, STEP, 1),
@@ -58,7 +58,7 @@ pub(super) fn machines(seed: Option<u64>, extent: Extent) -> Vec<Boots> {
     };
     (0..count)
         .map(|part| first + part * each)
-        .map(|first| -> Boots { Box::new(move |lab: &Lab<'_>| tests(lab, first..first + each)) })
+        .map(|first| -> Job { Box::new(move |lab: &Lab<'_>| tests(lab, first..first + each)) })
         .collect()
 }
 

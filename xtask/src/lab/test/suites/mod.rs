@@ -9,7 +9,7 @@ mod pjdfstest;
 mod stress;
 
 use super::machine::Machine;
-use super::{Boots, Extent, Group};
+use super::{Extent, Group, Job};
 use crate::bundle::{Launcher, Recipe};
 use crate::context::Context;
 use crate::lab::boot::{BUSYBOX, Lab};
@@ -40,10 +40,10 @@ pub(super) fn machines(
     ctx: &Context,
     wants: impl Fn(&str) -> bool,
     extent: Extent,
-) -> Result<Vec<Boots>> {
+) -> Result<Vec<Job>> {
     let wanted = SUITES.into_iter().filter(|suite| wants(suite.name));
     wanted
-        .map(|suite| -> Result<Boots> {
+        .map(|suite| -> Result<Job> {
             (suite.prepare)(ctx)?;
             Ok(Box::new(move |lab: &Lab<'_>| (suite.tests)(lab, extent)))
         })

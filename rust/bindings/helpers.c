@@ -351,6 +351,11 @@ void cohfs_inode_unlock_shared(struct inode *inode)
 	inode_unlock_shared(inode);
 }
 
+int cohfs_inode_state(struct inode *inode)
+{
+	return inode_state_read_once(inode);
+}
+
 bool cohfs_iocb_is_dsync(const struct kiocb *iocb)
 {
 	return iocb_is_dsync(iocb);

@@ -177,6 +177,13 @@ impl<T: FileSystem> Inode<T> {
         unsafe { bindings::__mark_inode_dirty(self.as_raw(), bindings::COHFS_CONST_I_DIRTY) };
     }
 
+    /// Says whether `fdatasync` would have to write the inode, or what leads to its blocks.
+    pub(crate) fn needs_datasync(&self) -> bool {
+        // SAFETY: Valid by the type invariants; C reads the word without a lock.
+        let state = unsafe { bindings::cohfs_inode_state(self.as_raw()) };
+        state & bindings::COHFS_CONST_I_NEEDS_DATASYNC != 0
+    }
+
     /// Notes that the inode's block was changed and is not on the device yet, so that an `fsync`
     /// that finds the inode clean waits for the block all the same.
     pub(crate) fn set_metadata_writeback(&self) {

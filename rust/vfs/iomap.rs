@@ -159,13 +159,19 @@ impl<M: Mapper> VTable<M> {
             true => bindings::IOMAP_F_NEW,
             false => 0,
         };
+        // A durable write that goes on by itself is to sync these as well, also where the device has no
+        // cache to flush. Looked at after the blocks were found, so that what leads there is known.
+        let dirty = match intent == Intent::DirectWrite && inode.needs_datasync() {
+            true => bindings::IOMAP_F_DIRTY,
+            false => 0,
+        };
         *iomap = bindings::iomap {
             addr: address,
             offset: i64::try_from(extent.offset).map_err(|_| EUCLEAN)?,
             length: extent.len,
             // CAST: Small constants.
             type_: kind as u16,
-            flags: (bindings::IOMAP_F_MERGED | new) as u16,
+            flags: (bindings::IOMAP_F_MERGED | new | dirty) as u16,
             // SAFETY: `s_bdev` is constant.
             bdev: unsafe { (*inode.sb().as_raw()).s_bdev },
             validity_cookie: changes,

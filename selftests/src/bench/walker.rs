@@ -59,7 +59,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         |place| mapped(place, 8),
     ),
     counted(
-        &[("walker_dirty", "each page of 256, all of them dirty, and so they stay")],
+        &[(
+            "walker_dirty",
+            "each page of 256, all of them dirty, and so they stay",
+        )],
         |place| {
             let filled = invalidatable(place.filled(FILE)?)?;
             filled.file.write_all_at(&vec![0xA5; FILE], 0)?;

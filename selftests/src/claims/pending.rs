@@ -2,6 +2,13 @@
 
 //! Asynchronous direct writes to a file of which something else could not be written out.
 
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use anyhow::Result;
 use rustix::fs::IFlags;
@@ -14,13 +21,18 @@ use super::errors::FAULTS;
 use super::errors::fail_to_write_out;
 use super::errors::require_told;
 use super::errors::settle;
+use super::scratch::Scratch;
+use crate::device::Device;
 use crate::registry::Claim;
 use crate::registry::Expect;
 use crate::registry::FileSpec;
+use crate::registry::Needs;
 use crate::registry::Stage;
+use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
+use crate::window;
 
 /// The claims of this file.
 pub(super) const CLAIMS: &[Claim] = &[
@@ -58,6 +70,21 @@ pub(super) const CLAIMS: &[Claim] = &[
             size: 4 * PAGE,
         }],
         run: asynchronous_write_that_syncs_tells_of_its_sync,
+    },
+    Claim {
+        id: "T29d",
+        name: "durable_asynchronous_write_syncs_what_leads_to_it",
+        rule: "C2.4, open(2): O_DSYNC",
+        summary: "A file is new, its bytes are on the disk, and its inode is not. The disk says that it has \
+                  no cache, so that nobody need flush it. An asynchronous direct write with O_DSYNC \
+                  writes its bytes, and the inode too, or nobody finds them after a crash.",
+        needs: Needs {
+            device: true,
+            ..Needs::NOTHING
+        },
+        expect: Expect::KEPT,
+        files: &[],
+        run: durable_asynchronous_write_syncs_what_leads_to_it,
     },
 ];
 
@@ -103,5 +130,55 @@ fn asynchronous_write_that_syncs_tells_of_its_sync(stage: &Stage<'_>) -> Result<
             "the descriptor was never told of the failed write-out".to_owned()
         });
         settle(&file)
+    })
+}
+
+/// A device of which the kernel believes that it has no cache of its own, as long as this lives.
+struct Uncached {
+    switch: PathBuf,
+    before: String,
+}
+
+impl Uncached {
+    fn new(device: &Device) -> Result<Self> {
+        let switch = device.sysfs().join("queue/write_cache");
+        let why = |error| skip(format!("{}: {error}", switch.display()));
+        let before = fs::read_to_string(&switch).map_err(why)?;
+        fs::write(&switch, "write through").map_err(why)?;
+        Ok(Self { switch, before })
+    }
+}
+
+impl Drop for Uncached {
+    fn drop(&mut self) {
+        // It was written just now.
+        let _ = fs::write(&self.switch, self.before.trim());
+    }
+}
+
+fn durable_asynchronous_write_syncs_what_leads_to_it(stage: &Stage<'_>) -> Result<Outcome> {
+    let room = Scratch::new(stage)?;
+    by_each_kind(|kind, judge| {
+        let path = room.join(kind.to_string());
+        let file = File::create(&path)?;
+        let device = Device::of(&file)?;
+        let _uncached = Uncached::new(&device)?;
+        sys::sync_fs(&file)?;
+        file.write_all_at(&[1; 4 * PAGE_LEN], 0)?;
+        sys::start_writeback(&file, 0, 0)?;
+        window::quiet(&device)?;
+        let direct = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_DIRECT | libc::O_DSYNC)
+            .open(&path)
+            .map_err(|error| skip(format!("no direct I/O here: {error}")))?;
+        let before = device.writes()?;
+        let written = kind.write(&direct, &[2; PAGE_LEN], 0);
+        let requests = device.writes()? - before;
+        judge.wrote("the direct write", &written, PAGE_LEN);
+        judge.require(requests > 1, Verdict::Lost, || {
+            "nothing but the bytes was written: a crash now, and the file is empty".to_owned()
+        });
+        Ok(())
     })
 }

@@ -118,9 +118,9 @@ fn level(root: u32) -> u32 {
 /// What becomes of what holds a pointer that is cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// It stays: the pointer is to be zero.
+    /// It stays, and is to be written.
     Stays,
-    /// It is freed as well, and nobody finds it any more.
+    /// It is freed as well, and need not be.
     Goes,
 }
 
@@ -258,8 +258,8 @@ impl<'a> Cutter<'a> {
 
     /// Frees all that pointer `index` of `node` leads to.
     ///
-    /// The pointer is zero where it [stays](After), also if it leads to where nothing can be read: what
-    /// it led to must not come back when the file grows.
+    /// The pointer is zero afterwards, also if it leads to where nothing can be read: what it led to
+    /// must not come back when the file grows.
     ///
     /// # Errors
     ///
@@ -276,8 +276,9 @@ impl<'a> Cutter<'a> {
             0 => Ok(None),
             _ => checked.and_then(|()| self.child(node, index)),
         };
+        // Also in what goes: a damaged tree can lead there once more.
+        node.set(inode, index, 0)?;
         if after == After::Stays {
-            node.set(inode, index, 0)?;
             node.mark_dirty(inode);
         }
         checked?;

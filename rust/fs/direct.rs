@@ -24,7 +24,9 @@ use crate::{
     coherency::{
         self,
         strict,
-        Target, //
+        Policy,
+        Target,
+        Walker, //
     },
     pagecache::{
         ByteRange,
@@ -95,6 +97,9 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
         from.advance(written);
         return Ok(written);
     }
+    // Asked once: another policy may be in force when the lock is held. Should it be strict by now,
+    // this write ends as it began.
+    let options = inode.sb().data().options();
     let judge = |range: ByteRange| check_alignment(inode, range.pos(), len, memory);
     write_alone(&mut iocb, from, judge, |iocb, from, range, lock| {
         let from = RefCell::new(from);
@@ -102,6 +107,7 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
             iocb,
             range,
             lock,
+            (options.policy, options.walker()),
             |iocb| iocb.transfer_direct::<Map>(&mut from.borrow_mut(), false, lock),
             |iocb| iocb.write_cached::<Map>(&mut from.borrow_mut(), lock),
         )
@@ -131,6 +137,7 @@ fn write_strict(
                 iocb,
                 range,
                 lock,
+                (Policy::Strict, Walker::Own),
                 |iocb| {
                     source.with_iter(0, len, |from| iocb.transfer_direct::<Map>(from, true, lock))
                 },
@@ -176,22 +183,20 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
     written.map(Some)
 }
 
-/// Writes `range` under the policy of the mount: `direct` does it around the page cache, `cached`
-/// through it.
+/// Writes `range` under a policy: `direct` does it around the page cache, `cached` through it.
 fn under_policy<'a>(
     iocb: &mut Kiocb<'a, Cohfs>,
     range: ByteRange,
     lock: &InodeLockGuard<'_>,
+    (policy, walker): (Policy, Walker),
     direct: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
     cached: impl Fn(&mut Kiocb<'a, Cohfs>) -> Result<usize>,
 ) -> Result<usize> {
-    let data = iocb.file().inode().sb().data();
-    let options = data.options();
     let target = Target {
         lock,
-        policy: options.policy,
-        walker: options.walker(),
-        counters: &data.counters,
+        policy,
+        walker,
+        counters: &iocb.file().inode().sb().data().counters,
     };
     // Only one of the two ways is taken at a time, but both need the request.
     let iocb = RefCell::new(iocb);

@@ -233,6 +233,17 @@ fn store(inode: &Inode, dtime: u32) -> Result {
 /// Returns whether the disk says so. If not, its number stays in use, for whoever had it next would be
 /// found where a file with blocks is.
 pub(super) fn delete(inode: &Inode) -> bool {
+    let failed = |error: &Error| {
+        inode.sb().err(format_args!(
+            "inode {}: cannot mark it as deleted: {error:?}; run e2fsck",
+            inode.ino()
+        ));
+    };
+    // In memory before anything is freed: the blocks of who is not marked as deleted must stay his.
+    let place = ino(inode).and_then(|ino| locate(inode.sb(), ino));
+    let Ok(_place) = place.inspect_err(failed) else {
+        return false;
+    };
     if inode.data().has_tree() {
         inode.set_size(0);
         tree::clear(inode);
@@ -244,13 +255,7 @@ pub(super) fn delete(inode: &Inode) -> bool {
         ));
     }
     let now = u32::try_from(real_seconds()).unwrap_or(u32::MAX);
-    let stored = store(inode, now).inspect_err(|error| {
-        inode.sb().err(format_args!(
-            "inode {}: cannot mark it as deleted: {error:?}; run e2fsck",
-            inode.ino()
-        ));
-    });
-    stored.is_ok()
+    store(inode, now).inspect_err(failed).is_ok()
 }
 
 /// Gives the number of an inode back that [`delete`] took off the disk.

@@ -23,6 +23,7 @@ use super::model::Id;
 use super::model::Kind;
 use super::model::Model;
 use super::model::Node;
+use super::side::Seen;
 use super::side::Side;
 use super::side::Xattrs;
 use super::step::Step;
@@ -131,30 +132,28 @@ impl Observer {
         let id = model.target(target);
         let mut first = None;
         for side in sides {
-            let seen = match target {
-                Target::Path(path) => side.stat(path),
-                Target::Slot(slot) => side.slot(*slot).and_then(rustix::fs::fstat),
-            };
+            let seen = side.look(target);
             let describe = || format!("{}: {target:?}", side.path().display());
             let text = match (id, seen) {
                 (None, Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG)) => continue,
                 (None, Ok(_)) => bail!("{} is there, and must not be", describe()),
                 (_, Err(error)) => return Err(error).with_context(describe),
-                (Some(id), Ok(stat)) => {
-                    self.is_as_modelled(model, id, &stat)
+                (Some(id), Ok(seen)) => {
+                    self.is_as_modelled(model, id, &seen.stat)
                         .with_context(describe)?;
                     if let (Kind::Link(text), Target::Path(path)) = (&model.node(id).kind, target) {
-                        let seen = side.text(path).with_context(describe)?;
+                        let leads = side.text(path).with_context(describe)?;
                         ensure!(
-                            *text == seen,
-                            "{} leads to {seen}, not to {text}",
+                            *text == leads,
+                            "{} leads to {leads}, not to {text}",
                             describe()
                         );
                     }
-                    let mut text = self.describe(model.node(id), &stat);
+                    let mut text = self.describe(model.node(id), &seen);
                     if let Target::Path(path) = target {
-                        let seen = side.xattrs(path).with_context(describe)?;
-                        text += &xattrs_are_as_modelled(model, id, seen).with_context(describe)?;
+                        let xattrs = side.xattrs(path).with_context(describe)?;
+                        text +=
+                            &xattrs_are_as_modelled(model, id, xattrs).with_context(describe)?;
                     }
                     text
                 }
@@ -201,7 +200,8 @@ impl Observer {
 
     /// What of an inode must be the same on every side, whatever the model knows of it. Of times
     /// that were not set on purpose it counts that they are of this run.
-    fn describe(&self, node: &Node, stat: &Stat) -> String {
+    fn describe(&self, node: &Node, seen: &Seen) -> String {
+        let stat = &seen.stat;
         let time = |seconds: i64, nanoseconds: u64| {
             if (self.began..self.began + 86_400).contains(&seconds) {
                 "now".to_owned()
@@ -218,7 +218,8 @@ impl Observer {
             false => time(stat.st_atime, stat.st_atime_nsec),
         };
         format!(
-            "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {accessed} {} {}",
+            "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {accessed} {} {} \
+             attributes {:#x} of {:#x}",
             stat.st_mode,
             stat.st_uid,
             stat.st_gid,
@@ -227,6 +228,8 @@ impl Observer {
             stat.st_size,
             time(stat.st_mtime, stat.st_mtime_nsec),
             time(stat.st_ctime, stat.st_ctime_nsec),
+            seen.attributes,
+            seen.possible,
         )
     }
 }

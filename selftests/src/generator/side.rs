@@ -2,9 +2,11 @@
 
 //! A directory on which steps are done.
 
+mod look;
 mod names;
 mod xattrs;
 
+pub use look::Seen;
 pub use xattrs::Xattrs;
 
 use std::os::fd::AsFd as _;

@@ -23,7 +23,7 @@ pub enum Detail {
     /// `sha256  relative/path  size  mode` of every regular file.
     Files,
     /// Of everything: type, permissions, owner, link count, device, size, times of access and
-    /// modification, path, the sum or the text of a link, and extended attributes.
+    /// modification, flags, path, the sum or the text of a link, and extended attributes.
     Everything,
 }
 
@@ -46,9 +46,14 @@ pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
                 String::new()
             };
             let attributes = attributes(&path).with_context(describe)?;
+            let flags = if kind.is_file() || kind.is_dir() {
+                flags(&path).with_context(describe)?
+            } else {
+                String::new()
+            };
             writeln!(
                 out,
-                "{:06o} {}:{} {} {} {} {} {} {relative} {content}{attributes}",
+                "{:06o} {}:{} {} {} {} {} {} {flags} {relative} {content}{attributes}",
                 meta.mode(),
                 meta.uid(),
                 meta.gid(),
@@ -80,6 +85,15 @@ fn collect(dir: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
         entries.push((path, meta));
     }
     Ok(())
+}
+
+/// What only `ioctl(2)` tells of a file or a directory: the flags, if the file system has such.
+fn flags(path: &Path) -> Result<String> {
+    match rustix::fs::ioctl_getflags(File::open(path)?) {
+        Ok(flags) => Ok(format!("{:#x}", flags.bits())),
+        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(String::new()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The extended attributes of a file, sorted: each name after a space, and the value in hexadecimal.

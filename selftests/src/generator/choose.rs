@@ -4,6 +4,7 @@
 
 mod attributes;
 mod files;
+mod inodes;
 mod names;
 
 use fastrand::Rng;

@@ -44,7 +44,7 @@ pub struct Node {
     pub kind: Kind,
     /// Link count.
     pub links: u32,
-    /// Permissions, owner and device, if they were seen since a step set them.
+    /// Permissions, owner, device and flags, if they were seen since a step set them.
     pub attributes: Option<Attributes>,
     /// Extended attributes but access control lists.
     pub xattrs: Xattrs,

@@ -15,7 +15,6 @@ use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
 use rustix::fs::FileType;
-use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use super::content::PAGE;
@@ -45,6 +44,7 @@ pub struct Attributes {
     uid: u32,
     gid: u32,
     device: u64,
+    flags: Option<u32>,
 }
 
 /// An observer, which knows when the run began.
@@ -139,7 +139,7 @@ impl Observer {
                 (None, Ok(_)) => bail!("{} is there, and must not be", describe()),
                 (_, Err(error)) => return Err(error).with_context(describe),
                 (Some(id), Ok(seen)) => {
-                    self.is_as_modelled(model, id, &seen.stat)
+                    self.is_as_modelled(model, id, &seen)
                         .with_context(describe)?;
                     if let (Kind::Link(text), Target::Path(path)) = (&model.node(id).kind, target) {
                         let leads = side.text(path).with_context(describe)?;
@@ -169,12 +169,14 @@ impl Observer {
         Ok(())
     }
 
-    fn is_as_modelled(&self, model: &mut Model, id: Id, stat: &Stat) -> Result<()> {
+    fn is_as_modelled(&self, model: &mut Model, id: Id, seen: &Seen) -> Result<()> {
+        let stat = &seen.stat;
         let seen = Attributes {
             mode: stat.st_mode,
             uid: stat.st_uid,
             gid: stat.st_gid,
             device: stat.st_rdev,
+            flags: seen.flags,
         };
         let node = model.node_mut(id);
         let wanted = *node.attributes.get_or_insert(seen);
@@ -219,7 +221,7 @@ impl Observer {
         };
         format!(
             "mode {:o} owner {}:{} device {} links {} size {} blocks {blocks} times {accessed} {} {} \
-             attributes {:#x} of {:#x}",
+             attributes {:#x} of {:#x} flags {:#x}",
             stat.st_mode,
             stat.st_uid,
             stat.st_gid,
@@ -230,6 +232,7 @@ impl Observer {
             time(stat.st_ctime, stat.st_ctime_nsec),
             seen.attributes,
             seen.possible,
+            seen.flags.unwrap_or_default(),
         )
     }
 }

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use rustix::fs::AtFlags;
 use rustix::fs::FallocateFlags;
+use rustix::fs::IFlags;
 use rustix::fs::OFlags;
 use rustix::fs::Stat;
 use rustix::io::Errno;
@@ -232,6 +233,11 @@ impl Side {
                     Target::Slot(slot) => chmod(self.slot(*slot)?)?,
                 }
             }
+            Step::SetFlags { target, flags } => {
+                let flags = IFlags::from_bits_retain(*flags);
+                let set = |fd: BorrowedFd<'_>| rustix::fs::ioctl_setflags(fd, flags);
+                self.with(target, OFlags::RDONLY, set)?;
+            }
             Step::List {
                 path,
                 buffer,
@@ -288,11 +294,7 @@ impl Side {
         let stat = rustix::fs::fstatfs(self.root()?)?;
         let mut sectors = stat.f_bfree.cast_signed() * (stat.f_bsize / 512);
         for target in vary {
-            let stat = match target {
-                Target::Path(path) => self.stat(path)?,
-                Target::Slot(slot) => rustix::fs::fstat(self.slot(*slot)?)?,
-            };
-            sectors += stat.st_blocks;
+            sectors += self.look(target)?.stat.st_blocks;
         }
         Ok(sectors)
     }

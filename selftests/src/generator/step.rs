@@ -194,6 +194,8 @@ pub enum Step {
     },
     /// Changes the permissions.
     Chmod { target: Target, mode: u32 },
+    /// Sets those of the flags `FS_*_FL` that may be changed.
+    SetFlags { target: Target, flags: u32 },
     /// Changes owner and group.
     Chown { path: String, uid: u32, gid: u32 },
     /// Sets the times, in seconds since 1970; none leaves a time as it is.
@@ -289,7 +291,8 @@ impl Step {
             | Self::Truncate { target, .. }
             | Self::Fallocate { target, .. }
             | Self::Sync { target, .. }
-            | Self::Chmod { target, .. } => Some(target),
+            | Self::Chmod { target, .. }
+            | Self::SetFlags { target, .. } => Some(target),
             _ => None,
         }
     }

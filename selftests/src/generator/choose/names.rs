@@ -16,7 +16,7 @@ use crate::generator::step::split;
 
 impl Chooser {
     pub(super) fn on_names(&mut self, choice: &Choice<'_>, full: bool) -> Option<Step> {
-        let kind = self.random.u32(if full { 190..470 } else { 0..470 });
+        let kind = self.random.u32(if full { 190..490 } else { 0..490 });
         let random = &mut self.random;
         match kind {
             0..80 => {
@@ -127,6 +127,7 @@ impl Chooser {
                 })
             }
             382..462 => self.on_attributes(choice),
+            462..482 => self.set_flags(choice),
             _ => Some(Step::Follow {
                 path: choice.any(random)?,
             }),

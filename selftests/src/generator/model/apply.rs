@@ -147,7 +147,9 @@ impl Model {
                 self.unlink(id);
             }
             Step::Rename { from, to, how } => self.rename(from, to, *how)?,
-            Step::Chmod { target, .. } => self.forget(self.target(target))?,
+            Step::Chmod { target, .. } | Step::SetFlags { target, .. } => {
+                self.forget(self.target(target))?;
+            }
             Step::Chown { path, .. } => self.forget(self.find(path))?,
             Step::Read { target, reader, .. } => {
                 let id = self.file(target)?;
@@ -395,7 +397,7 @@ impl Model {
         }
     }
 
-    /// Permissions and access control lists are looked at anew.
+    /// Permissions, flags and access control lists are looked at anew.
     fn forget(&mut self, id: Option<Id>) -> Result<(), Impossible> {
         let id = id.ok_or("what was changed is not there")?;
         self.node_mut(id).lists = None;

@@ -3,6 +3,8 @@
 //! What a side says of an inode.
 
 use rustix::fs::AtFlags;
+use rustix::fs::FileType;
+use rustix::fs::OFlags;
 use rustix::fs::Stat;
 use rustix::fs::Statx;
 use rustix::fs::StatxFlags;
@@ -19,6 +21,8 @@ pub struct Seen {
     pub attributes: u64,
     /// Those that could be.
     pub possible: u64,
+    /// Bits `FS_*_FL` of a file or a directory, if the file system has such.
+    pub flags: Option<u32>,
 }
 
 impl Side {
@@ -29,10 +33,20 @@ impl Side {
             Target::Slot(slot) => rustix::fs::fstat(self.slot(*slot)?)?,
         };
         let statx = self.statx(target)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let flags = match kind {
+            FileType::RegularFile | FileType::Directory => {
+                self.with(target, OFlags::RDONLY, |fd| {
+                    optional(rustix::fs::ioctl_getflags(fd))
+                })?
+            }
+            _ => None,
+        };
         Ok(Seen {
             stat,
             attributes: statx.stx_attributes.bits(),
             possible: statx.stx_attributes_mask.bits(),
+            flags: flags.map(|flags| flags.bits()),
         })
     }
 
@@ -47,5 +61,13 @@ impl Side {
                 rustix::fs::statx(self.slot(*slot)?, "", AtFlags::EMPTY_PATH, wanted)
             }
         }
+    }
+}
+
+/// None if the file system has no such command.
+fn optional<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(None),
+        result => result.map(Some),
     }
 }

@@ -17,6 +17,7 @@ use super::model::SLOTS;
 use super::step::Slot;
 use super::step::Step;
 use super::step::Target;
+use inodes::Protected;
 
 /// How many nodes a tree may have before removing goes first.
 const NODES: usize = 250;
@@ -43,6 +44,7 @@ pub struct Allowed {
 pub struct Chooser {
     random: Rng,
     allowed: Allowed,
+    protected: Option<Protected>,
 }
 
 /// The tree as it is, by what there is to choose from.
@@ -55,6 +57,17 @@ impl<'a> Choice<'a> {
     fn new(model: &'a Model) -> Self {
         let paths = model.walk();
         Self { model, paths }
+    }
+
+    /// The same, but of the tree only its root, `path` and what is below that.
+    fn below(model: &'a Model, path: &str) -> Self {
+        let mut choice = Self::new(model);
+        let below = format!("{path}/");
+        let inside = |other: &str| other == path || other.starts_with(&below);
+        choice
+            .paths
+            .retain(|(other, _)| other.is_empty() || inside(other));
+        choice
     }
 
     fn those(&self, random: &mut Rng, wanted: impl Fn(&Kind) -> bool) -> Option<String> {
@@ -122,6 +135,7 @@ impl Chooser {
         Self {
             random: Rng::with_seed(seed),
             allowed,
+            protected: None,
         }
     }
 
@@ -133,6 +147,9 @@ impl Chooser {
 
     /// The next step.
     pub fn next(&mut self, model: &Model) -> Step {
+        if let Some(step) = self.on_protected(model) {
+            return step;
+        }
         let choice = Choice::new(model);
         if model.kept() > self.allowed.budget
             && let Some(step) = self.save(&choice)
@@ -142,7 +159,8 @@ impl Chooser {
         loop {
             let step = match self.random.u32(..1000) {
                 0..550 => self.on_files(&choice),
-                550..940 => self.on_names(&choice, model.count() > NODES),
+                550..932 => self.on_names(&choice, model.count() > NODES),
+                932..940 => self.protect(&choice),
                 940..975 => Some(self.list(&choice)),
                 975.. if !self.allowed.remounts => None,
                 975..992 => Some(Step::Statfs),

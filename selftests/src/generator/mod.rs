@@ -136,13 +136,13 @@ fn generate(settings: &Settings) -> Result<String> {
     };
     for number in 0..settings.steps {
         let step = run.chooser.next(&run.model);
-        if settings.trace {
-            println!("{number}: {step:?}");
-        }
-        run.step(&step).with_context(|| run.story())?;
+        run.traced_step(&step, settings.trace)?;
         if step == Step::Remount || number % ROUND == ROUND - 1 {
             run.look_at_all()?;
         }
+    }
+    if let Some(step) = run.chooser.unprotect() {
+        run.traced_step(&step, settings.trace)?;
     }
     run.settle(settings.fill)?;
     for (before, side) in free.iter().zip(&mut run.sides) {
@@ -171,6 +171,14 @@ fn generate(settings: &Settings) -> Result<String> {
 }
 
 impl Run {
+    /// Does one step, and tells the story if it goes wrong.
+    fn traced_step(&mut self, step: &Step, trace: bool) -> Result<()> {
+        if trace {
+            println!("{}: {step:?}", self.history.len());
+        }
+        self.step(step).with_context(|| self.story())
+    }
+
     /// Does one step on every side and looks at what it did.
     fn step(&mut self, step: &Step) -> Result<()> {
         let mut touched = self.touched(step);

@@ -17,13 +17,15 @@ use rustix::io::Errno;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::generation::generation;
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// `sha256  relative/path  size  mode` of every regular file.
     Files,
     /// Of everything: type, permissions, owner, link count, device, size, times of access and
-    /// modification, flags, path, the sum or the text of a link, and extended attributes.
+    /// modification, flags and generation, path, the sum or the text of a link, and extended attributes.
     Everything,
 }
 
@@ -46,14 +48,14 @@ pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
                 String::new()
             };
             let attributes = attributes(&path).with_context(describe)?;
-            let flags = if kind.is_file() || kind.is_dir() {
-                flags(&path).with_context(describe)?
+            let more = if kind.is_file() || kind.is_dir() {
+                flags_and_generation(&path).with_context(describe)?
             } else {
                 String::new()
             };
             writeln!(
                 out,
-                "{:06o} {}:{} {} {} {} {} {} {flags} {relative} {content}{attributes}",
+                "{:06o} {}:{} {} {} {} {} {} {more} {relative} {content}{attributes}",
                 meta.mode(),
                 meta.uid(),
                 meta.gid(),
@@ -87,12 +89,19 @@ fn collect(dir: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
     Ok(())
 }
 
-/// What only `ioctl(2)` tells of a file or a directory: the flags, if the file system has such.
-fn flags(path: &Path) -> Result<String> {
-    match rustix::fs::ioctl_getflags(File::open(path)?) {
-        Ok(flags) => Ok(format!("{:#x}", flags.bits())),
-        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(String::new()),
-        Err(error) => Err(error.into()),
+/// What only `ioctl(2)` tells of a file or a directory, as far as the file system has it.
+fn flags_and_generation(path: &Path) -> Result<String> {
+    let file = File::open(path)?;
+    let flags = known(rustix::fs::ioctl_getflags(&file))?.map(|flags| flags.bits());
+    let generation = known(generation(&file))?;
+    Ok(format!("{flags:x?} {generation:?}"))
+}
+
+/// None if there is no such command.
+fn known<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match result {
+        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(None),
+        result => result.map(Some),
     }
 }
 

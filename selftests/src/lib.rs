@@ -34,6 +34,7 @@ pub mod faults;
 pub mod file;
 pub mod freeze;
 pub mod full_disk;
+pub mod generation;
 pub mod generator;
 pub mod handle;
 pub mod hazard;

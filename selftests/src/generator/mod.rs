@@ -37,6 +37,7 @@ use rustix::io::Errno;
 use choose::Allowed;
 use choose::Chooser;
 use model::Id;
+use model::Kind;
 use model::Model;
 use observe::Observer;
 use side::Answer;
@@ -281,7 +282,7 @@ impl Run {
     }
 
     /// Ends the run: everything is as it must be, no file is too large to be read whole, and the
-    /// times are such that a digest of the tree is the same for every file system.
+    /// times and generations are such that a digest of the tree is the same for every file system.
     fn settle(&mut self, fill: bool) -> Result<()> {
         for slot in 0..model::SLOTS {
             self.step(&Step::Close { slot })?;
@@ -306,18 +307,23 @@ impl Run {
             }
             // Nothing is looked at any more: that would change the time of access.
             let time = Some(i64::from(id) * 1_000);
-            let path = if path.is_empty() {
-                ".".to_owned()
-            } else {
-                path
-            };
-            let step = Step::Utimens {
-                path,
+            let utimens = Step::Utimens {
+                path: if path.is_empty() { "." } else { &path }.to_owned(),
                 accessed: time,
                 modified: time,
             };
+            let has_generation = matches!(self.model.node(id).kind, Kind::File(_) | Kind::Dir(..));
+            let set_generation = Step::SetGeneration {
+                target: Target::Path(path),
+                generation: self.model.node(id).generation.unwrap_or(id),
+            };
             for side in &mut self.sides {
-                side.perform(&step).with_context(|| format!("{step:?}"))?;
+                if has_generation {
+                    // There need not be such a command.
+                    _ = side.perform(&set_generation);
+                }
+                side.perform(&utimens)
+                    .with_context(|| format!("{utimens:?}"))?;
             }
         }
         Ok(())

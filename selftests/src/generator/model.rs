@@ -50,6 +50,8 @@ pub struct Node {
     pub xattrs: Xattrs,
     /// Access control lists, if they were seen since a step set them.
     pub lists: Option<Xattrs>,
+    /// The generation, if a step set it; before, each file system has one of its own.
+    pub generation: Option<u32>,
     /// Whether the number of its blocks may differ between file systems. A store through a mapping
     /// into a hole takes blocks for as much as the file system likes: stock ext2 for the page when
     /// it is written out, iomap for the whole folio at once.

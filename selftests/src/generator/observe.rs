@@ -170,17 +170,28 @@ impl Observer {
     }
 
     fn is_as_modelled(&self, model: &mut Model, id: Id, seen: &Seen) -> Result<()> {
-        let stat = &seen.stat;
+        let Seen {
+            stat,
+            flags,
+            generation,
+            ..
+        } = seen;
         let seen = Attributes {
             mode: stat.st_mode,
             uid: stat.st_uid,
             gid: stat.st_gid,
             device: stat.st_rdev,
-            flags: seen.flags,
+            flags: *flags,
         };
         let node = model.node_mut(id);
         let wanted = *node.attributes.get_or_insert(seen);
         ensure!(wanted == seen, "{seen:?}, and not {wanted:?}");
+        if let Some(wanted) = node.generation {
+            ensure!(
+                *generation == Some(wanted),
+                "generation {generation:?}, and not {wanted}"
+            );
+        }
         let links = u64::from(node.links);
         ensure!(
             stat.st_nlink == links,

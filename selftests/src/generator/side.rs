@@ -33,6 +33,7 @@ use super::step::Step;
 use super::step::Syncer;
 use super::step::Target;
 use super::step::Writer;
+use crate::generation::set_generation;
 use crate::mount::Mount;
 
 /// The directory of the tree below that of the side, which may be a mount point.
@@ -236,6 +237,10 @@ impl Side {
             Step::SetFlags { target, flags } => {
                 let flags = IFlags::from_bits_retain(*flags);
                 let set = |fd: BorrowedFd<'_>| rustix::fs::ioctl_setflags(fd, flags);
+                self.with(target, OFlags::RDONLY, set)?;
+            }
+            Step::SetGeneration { target, generation } => {
+                let set = |fd: BorrowedFd<'_>| set_generation(fd, *generation);
                 self.with(target, OFlags::RDONLY, set)?;
             }
             Step::List {

@@ -196,6 +196,8 @@ pub enum Step {
     Chmod { target: Target, mode: u32 },
     /// Sets those of the flags `FS_*_FL` that may be changed.
     SetFlags { target: Target, flags: u32 },
+    /// Sets what tells a file apart from those that had its inode before.
+    SetGeneration { target: Target, generation: u32 },
     /// Changes owner and group.
     Chown { path: String, uid: u32, gid: u32 },
     /// Sets the times, in seconds since 1970; none leaves a time as it is.
@@ -292,7 +294,8 @@ impl Step {
             | Self::Fallocate { target, .. }
             | Self::Sync { target, .. }
             | Self::Chmod { target, .. }
-            | Self::SetFlags { target, .. } => Some(target),
+            | Self::SetFlags { target, .. }
+            | Self::SetGeneration { target, .. } => Some(target),
             _ => None,
         }
     }

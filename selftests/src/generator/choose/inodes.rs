@@ -38,6 +38,15 @@ pub(super) struct Protected {
 }
 
 impl Chooser {
+    pub(super) fn set_generation(&mut self, choice: &Choice<'_>) -> Option<Step> {
+        let random = &mut self.random;
+        let path = choice.any(random)?;
+        Some(Step::SetGeneration {
+            target: target(choice, random, path),
+            generation: random.u32(..),
+        })
+    }
+
     /// Makes a file or a directory immutable, or has it grow only, for some steps on it.
     pub(super) fn protect(&mut self, choice: &Choice<'_>) -> Option<Step> {
         let random = &mut self.random;

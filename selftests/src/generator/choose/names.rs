@@ -16,7 +16,7 @@ use crate::generator::step::split;
 
 impl Chooser {
     pub(super) fn on_names(&mut self, choice: &Choice<'_>, full: bool) -> Option<Step> {
-        let kind = self.random.u32(if full { 190..490 } else { 0..490 });
+        let kind = self.random.u32(if full { 190..500 } else { 0..500 });
         let random = &mut self.random;
         match kind {
             0..80 => {
@@ -128,6 +128,7 @@ impl Chooser {
             }
             382..462 => self.on_attributes(choice),
             462..482 => self.set_flags(choice),
+            482..492 => self.set_generation(choice),
             _ => Some(Step::Follow {
                 path: choice.any(random)?,
             }),

@@ -150,6 +150,10 @@ impl Model {
             Step::Chmod { target, .. } | Step::SetFlags { target, .. } => {
                 self.forget(self.target(target))?;
             }
+            Step::SetGeneration { target, generation } => {
+                let id = self.target(target).ok_or("it is not there")?;
+                self.node_mut(id).generation = Some(*generation);
+            }
             Step::Chown { path, .. } => self.forget(self.find(path))?,
             Step::Read { target, reader, .. } => {
                 let id = self.file(target)?;
@@ -205,6 +209,7 @@ impl Model {
             attributes: None,
             xattrs: Xattrs::new(),
             lists: None,
+            generation: None,
             blocks_vary: false,
             accessed_varies: false,
         };

@@ -11,6 +11,7 @@ use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
 use super::Side;
+use crate::generation::generation;
 use crate::generator::step::Target;
 
 /// What is known of an inode without looking at what it holds.
@@ -23,6 +24,8 @@ pub struct Seen {
     pub possible: u64,
     /// Bits `FS_*_FL` of a file or a directory, if the file system has such.
     pub flags: Option<u32>,
+    /// The generation, likewise.
+    pub generation: Option<u32>,
 }
 
 impl Side {
@@ -34,19 +37,21 @@ impl Side {
         };
         let statx = self.statx(target)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let flags = match kind {
+        let (flags, generation) = match kind {
             FileType::RegularFile | FileType::Directory => {
                 self.with(target, OFlags::RDONLY, |fd| {
-                    optional(rustix::fs::ioctl_getflags(fd))
+                    let flags = optional(rustix::fs::ioctl_getflags(fd))?;
+                    Ok((flags, optional(generation(fd))?))
                 })?
             }
-            _ => None,
+            _ => (None, None),
         };
         Ok(Seen {
             stat,
             attributes: statx.stx_attributes.bits(),
             possible: statx.stx_attributes_mask.bits(),
             flags: flags.map(|flags| flags.bits()),
+            generation,
         })
     }
 

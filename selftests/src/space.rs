@@ -5,6 +5,8 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -45,16 +47,17 @@ struct Fiemap {
     extents: [Extent; BATCH],
 }
 
-/// All extents of `file` from byte `start` on; what is dirty is written out first.
-pub fn fiemap(file: &File, start: u64) -> io::Result<Vec<Extent>> {
+/// The extents of `file` that are in `range`, at least partly. With `sync` what is dirty is written
+/// out before.
+pub fn fiemap(file: impl AsFd, range: Range<u64>, sync: bool) -> io::Result<Vec<Extent>> {
     const FS_IOC_FIEMAP: u32 = 0xC020_660B;
     const FLAG_SYNC: u32 = 1;
-    let (mut found, mut start) = (Vec::new(), start);
-    loop {
+    let (mut found, mut start) = (Vec::new(), range.start);
+    while start < range.end {
         let mut map = Fiemap {
             start,
-            length: u64::MAX - start,
-            flags: FLAG_SYNC,
+            length: range.end - start,
+            flags: if sync { FLAG_SYNC } else { 0 },
             mapped: 0,
             count: BATCH as u32,
             reserved: 0,
@@ -62,15 +65,20 @@ pub fn fiemap(file: &File, start: u64) -> io::Result<Vec<Extent>> {
         };
         // SAFETY: A whole `fiemap` with room for as many extents as it says.
         check(unsafe {
-            libc::ioctl(file.as_raw_fd(), FS_IOC_FIEMAP as libc::Ioctl, &raw mut map)
+            libc::ioctl(
+                file.as_fd().as_raw_fd(),
+                FS_IOC_FIEMAP as libc::Ioctl,
+                &raw mut map,
+            )
         })?;
         let extents = &map.extents[..map.mapped as usize];
         found.extend_from_slice(extents);
         match extents.last() {
             Some(last) if last.flags & EXTENT_LAST == 0 => start = last.logical + last.length,
-            _ => return Ok(found),
+            _ => break,
         }
     }
+    Ok(found)
 }
 
 /// `struct fstrim_range`, all of it in bytes.

@@ -120,7 +120,7 @@ fn extents_are_those_of_fibmap(stage: &Stage<'_>) -> Result<Outcome> {
     write_data(file.file())?;
     file.file().sync_all()?;
     let device = file.device()?;
-    let extents = match space::fiemap(file.file(), 0) {
+    let extents = match space::fiemap(file.file(), 0..u64::MAX, true) {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
             return Err(skip("there is no FS_IOC_FIEMAP"));
         }

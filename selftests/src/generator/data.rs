@@ -189,6 +189,7 @@ fn file(fd: BorrowedFd<'_>) -> Result<File, Errno> {
     fd.try_clone_to_owned().map(File::from).map_err(errno)
 }
 
-fn errno(error: std::io::Error) -> Errno {
+/// The number of an error of the system.
+pub fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }

@@ -10,7 +10,7 @@
 //! | module | role |
 //! |---|---|
 //! | [`step`], [`choose`] | what can be done, and what is done next |
-//! | [`side`], [`data`] | doing it |
+//! | [`side`], [`data`], [`extents`] | doing it |
 //! | [`model`], [`content`] | what the tree must be then |
 //! | [`observe`] | looking whether it is |
 //! | [`exhaust`] | not random: blocks, inodes and names are used up |
@@ -19,6 +19,7 @@ pub mod choose;
 pub mod content;
 pub mod data;
 pub mod exhaust;
+pub mod extents;
 pub mod model;
 pub mod observe;
 pub mod side;

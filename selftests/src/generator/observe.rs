@@ -7,6 +7,7 @@ mod bytes;
 pub use bytes::take_failed_write;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -110,6 +111,12 @@ impl Observer {
                     start.saturating_sub(PAGE),
                     end + PAGE,
                 )?;
+            }
+            if sides.len() > 1 && !model.node(id).blocks_vary {
+                for (start, end) in content.runs() {
+                    let range = start.saturating_sub(AROUND)..end + AROUND;
+                    extents_are_alike(sides, &target, range)?;
+                }
             }
         }
         if model.names(id).is_some() {
@@ -335,6 +342,24 @@ pub fn expect_answer(model: &Model, step: &Step, text: &str, bytes: &[u8]) -> Re
         }
         _ => Ok(()),
     }
+}
+
+/// Compares which bytes of a range have blocks. Only around what a file holds, for stock ext2 goes
+/// over holes block by block.
+fn extents_are_alike(sides: &[Side], target: &Target, range: Range<u64>) -> Result<()> {
+    let mut first = None;
+    for side in sides {
+        let describe = || format!("{}: blocks of {target:?}", side.path().display());
+        let seen = side.mapped(target, range.clone()).with_context(describe)?;
+        let (place, wanted) = first.get_or_insert((side.path(), seen.clone()));
+        ensure!(
+            *wanted == seen,
+            "{target:?} has blocks elsewhere in {range:?}\n  {}: {wanted:?}\n  {}: {seen:?}",
+            place.display(),
+            side.path().display()
+        );
+    }
+    Ok(())
 }
 
 /// Where in a file a step was, in bytes.

@@ -9,6 +9,7 @@ mod xattrs;
 pub use look::Seen;
 pub use xattrs::Xattrs;
 
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use rustix::io::Errno;
 
 use super::content::pattern;
 use super::data;
+use super::extents;
 use super::model::SLOTS;
 use super::step::Mode;
 use super::step::Reader;
@@ -136,6 +138,12 @@ impl Side {
         }
     }
 
+    /// Which bytes of a range have blocks, once what is dirty is written out.
+    pub fn mapped(&self, target: &Target, range: Range<u64>) -> Result<Vec<Range<u64>>, Errno> {
+        let mapped = |fd: BorrowedFd<'_>| extents::mapped(fd, range, true);
+        self.with(target, OFlags::RDONLY, mapped)
+    }
+
     /// Does a step.
     pub fn perform(&mut self, step: &Step) -> Result<Answer, Errno> {
         match step {
@@ -216,6 +224,13 @@ impl Side {
                 let plain = FallocateFlags::empty();
                 let fallocate = |fd: BorrowedFd<'_>| rustix::fs::fallocate(fd, plain, *at, *len);
                 self.with(target, OFlags::RDWR, fallocate)?;
+            }
+            Step::Extents { target, start, end } => {
+                let text = format!("{:?}", self.mapped(target, *start..*end)?);
+                return Ok(Answer {
+                    text,
+                    ..Answer::default()
+                });
             }
             Step::Sync { target, syncer } => {
                 let sync = |fd: BorrowedFd<'_>| match syncer {

@@ -170,6 +170,12 @@ pub enum Step {
     Truncate { target: Target, size: u64 },
     /// Asks for space ahead, which ext2 refuses.
     Fallocate { target: Target, at: u64, len: u64 },
+    /// Asks which bytes of a range have blocks, once what is dirty is written out.
+    Extents {
+        target: Target,
+        start: u64,
+        end: u64,
+    },
     /// Makes something durable.
     Sync { target: Target, syncer: Syncer },
     /// Gives a file another name.
@@ -292,6 +298,7 @@ impl Step {
             | Self::Read { target, .. }
             | Self::Truncate { target, .. }
             | Self::Fallocate { target, .. }
+            | Self::Extents { target, .. }
             | Self::Sync { target, .. }
             | Self::Chmod { target, .. }
             | Self::SetFlags { target, .. }

@@ -98,7 +98,8 @@ impl Chooser {
                     copier,
                 })
             }
-            340..430 => self.read(choice),
+            340..420 => self.read(choice),
+            420..430 => self.extents(choice),
             430..490 => {
                 let target = choice.target(random)?;
                 let size = self.at(choice.content(&target));
@@ -191,6 +192,23 @@ impl Chooser {
             reader,
             at,
             len,
+        })
+    }
+
+    /// Around some of what a file holds, for stock ext2 goes over holes block by block.
+    fn extents(&mut self, choice: &Choice<'_>) -> Option<Step> {
+        let random = &mut self.random;
+        let target = choice.target(random)?;
+        let id = choice.model.target(&target)?;
+        if choice.model.node(id).blocks_vary {
+            return None;
+        }
+        let runs = choice.model.content(id)?.runs();
+        let (start, end) = random.choice(runs).unwrap_or((0, 1));
+        Some(Step::Extents {
+            target,
+            start: start.saturating_sub(random.u64(..100_000)),
+            end: end + random.u64(..100_000),
         })
     }
 

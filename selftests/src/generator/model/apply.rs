@@ -181,7 +181,8 @@ impl Model {
                     return Err(format!("{path} has no {name}"));
                 }
             }
-            Step::Sync { .. }
+            Step::Extents { .. }
+            | Step::Sync { .. }
             | Step::GetXattr { .. }
             | Step::ListXattr { .. }
             | Step::Follow { .. }

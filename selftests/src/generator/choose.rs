@@ -35,8 +35,8 @@ pub struct Allowed {
     pub buffered: bool,
     /// Unmounting, dropping the caches of the machine, and looking at what is free.
     pub remounts: bool,
-    /// Names that change places, which stock ext2 refuses.
-    pub exchanges: bool,
+    /// What stock ext2 refuses: names that change places, holes and zeros by `fallocate(2)`.
+    pub alone: bool,
 }
 
 /// Chooses steps.

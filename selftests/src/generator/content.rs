@@ -73,6 +73,22 @@ impl Content {
         bytes
     }
 
+    /// Makes zeros of the bytes from `start` up to `end`, as far as the file has them.
+    pub fn zero(&mut self, start: u64, end: u64) {
+        let end = end.min(self.size);
+        let mut at = start;
+        while at < end {
+            let (page, within) = (at / PAGE, at % PAGE);
+            let len = (PAGE - within).min(end - at);
+            if len == PAGE {
+                self.pages.remove(&page);
+            } else if let Some(bytes) = self.pages.get_mut(&page) {
+                bytes[within as usize..(within + len) as usize].fill(0);
+            }
+            at += len;
+        }
+    }
+
     /// Cuts or extends the file to `size` bytes.
     pub fn truncate(&mut self, size: u64) {
         self.pages.split_off(&size.div_ceil(PAGE));
@@ -107,6 +123,11 @@ mod tests {
             if step % 7 == 0 {
                 content.truncate(at as u64);
                 plain.resize(at, 0);
+            } else if step % 7 == 1 {
+                let end = at + random.usize(..9_000);
+                content.zero(at as u64, end as u64);
+                let end = end.min(plain.len());
+                plain[at.min(end)..end].fill(0);
             } else {
                 let bytes = pattern(step, random.usize(1..9_000));
                 content.write(at as u64, &bytes);

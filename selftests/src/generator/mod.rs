@@ -58,8 +58,8 @@ const LARGE: u64 = 1 << 20;
 /// What to do.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Settings {
-    /// A directory; repeat it to compare several, which leaves out names that change places. It
-    /// must have no `tree` in it.
+    /// A directory; repeat it to compare several, which leaves out what stock ext2 refuses. It must
+    /// have no `tree` in it.
     #[arg(long = "dir", value_name = "DIR", required = true)]
     dirs: Vec<PathBuf>,
     /// What the steps depend on.
@@ -126,7 +126,7 @@ fn generate(settings: &Settings) -> Result<String> {
         },
         buffered: settings.buffered,
         remounts: settings.remount,
-        exchanges: settings.dirs.len() == 1,
+        alone: settings.dirs.len() == 1,
     };
     let mut run = Run {
         chooser: Chooser::new(settings.seed, allowed),
@@ -221,6 +221,9 @@ impl Run {
                 *self.errors.entry(error.raw_os_error()).or_default() += 1;
                 if *error == Errno::NOSPC && self.is_direct(step) {
                     observe::take_failed_write(&mut self.model, &self.sides[0], step)?;
+                }
+                if *error == Errno::NOSPC {
+                    observe::take_failed_zeros(&mut self.model, &self.sides[0], step)?;
                 }
                 return Ok(());
             }

@@ -18,7 +18,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rustix::fs::AtFlags;
-use rustix::fs::FallocateFlags;
 use rustix::fs::IFlags;
 use rustix::fs::OFlags;
 use rustix::fs::Stat;
@@ -220,10 +219,18 @@ impl Side {
             Step::Truncate { target, size } => {
                 self.with(target, OFlags::RDWR, |fd| rustix::fs::ftruncate(fd, *size))?;
             }
-            Step::Fallocate { target, at, len } => {
-                let plain = FallocateFlags::empty();
-                let fallocate = |fd: BorrowedFd<'_>| rustix::fs::fallocate(fd, plain, *at, *len);
-                self.with(target, OFlags::RDWR, fallocate)?;
+            Step::Fallocate {
+                target,
+                how,
+                at,
+                len,
+            } => {
+                let fallocate = |fd: BorrowedFd<'_>| extents::fallocate(fd, *how, *at, *len);
+                let text = self.with(target, OFlags::RDWR, fallocate)?;
+                return Ok(Answer {
+                    text,
+                    ..Answer::default()
+                });
             }
             Step::Extents { target, start, end } => {
                 let text = format!("{:?}", self.mapped(target, *start..*end)?);

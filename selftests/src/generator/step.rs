@@ -94,6 +94,20 @@ pub enum Node {
     Block(u32, u32),
 }
 
+/// What `fallocate(2)` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallocate {
+    /// Asks for space ahead.
+    Allocate,
+    /// Makes a hole.
+    PunchHole,
+    /// Makes zeros that have blocks.
+    ZeroRange {
+        /// Only inside the file.
+        keep_size: bool,
+    },
+}
+
 /// How `renameat2(2)` treats a name that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rename {
@@ -168,8 +182,13 @@ pub enum Step {
     },
     /// Cuts or extends a file.
     Truncate { target: Target, size: u64 },
-    /// Asks for space ahead, which ext2 refuses.
-    Fallocate { target: Target, at: u64, len: u64 },
+    /// Makes a hole or zeros, or asks for space ahead. Stock ext2 refuses all of it.
+    Fallocate {
+        target: Target,
+        how: Fallocate,
+        at: u64,
+        len: u64,
+    },
     /// Asks which bytes of a range have blocks, once what is dirty is written out.
     Extents {
         target: Target,

@@ -9,6 +9,7 @@ use crate::generator::content::Content;
 use crate::generator::data::SECTOR;
 use crate::generator::model::Kind;
 use crate::generator::step::Copier;
+use crate::generator::step::Fallocate;
 use crate::generator::step::Mode;
 use crate::generator::step::Reader;
 use crate::generator::step::Step;
@@ -45,7 +46,7 @@ const FAR: [u64; 7] = [
 impl Chooser {
     pub(super) fn on_files(&mut self, choice: &Choice<'_>) -> Option<Step> {
         let random = &mut self.random;
-        match random.u32(..550) {
+        match random.u32(if self.allowed.alone { ..600 } else { ..550 }) {
             0..60 => {
                 let slot = choice.slot(random, false)?;
                 if random.u8(..4) == 0 {
@@ -109,10 +110,12 @@ impl Chooser {
                 let target = choice.target(random)?;
                 Some(Step::Fallocate {
                     target,
+                    how: Fallocate::Allocate,
                     at: 0,
                     len: 100_000,
                 })
             }
+            550.. => self.fallocate(choice),
             _ => {
                 let target = choice.target(random)?;
                 let syncer = match random.u8(..10) {
@@ -190,6 +193,36 @@ impl Chooser {
         Some(Step::Read {
             target,
             reader,
+            at,
+            len,
+        })
+    }
+
+    /// Makes a hole or zeros.
+    fn fallocate(&mut self, choice: &Choice<'_>) -> Option<Step> {
+        let target = choice.target(&mut self.random)?;
+        let content = choice.content(&target);
+        let size = content.map_or(0, Content::size);
+        let (mut at, mut len) = (self.at(content), self.len() as u64);
+        let random = &mut self.random;
+        if random.u8(..3) == 0 {
+            at = at / 1024 * 1024;
+            len = len.next_multiple_of(1024);
+        }
+        let how = match random.u8(..6) {
+            0 => Fallocate::ZeroRange { keep_size: false },
+            1 => Fallocate::ZeroRange { keep_size: true },
+            2 => {
+                // Much of it, or all.
+                at = random.choice([0, at])?;
+                len = size.saturating_sub(at).max(1) + random.u64(..5_000);
+                Fallocate::PunchHole
+            }
+            _ => Fallocate::PunchHole,
+        };
+        Some(Step::Fallocate {
+            target,
+            how,
             at,
             len,
         })

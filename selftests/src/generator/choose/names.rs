@@ -144,7 +144,7 @@ impl Chooser {
         let how = match self.random.u8(..12) {
             0..6 => Rename::Replace,
             6..8 => Rename::NoReplace,
-            8..11 if self.allowed.exchanges => Rename::Exchange,
+            8..11 if self.allowed.alone => Rename::Exchange,
             8..11 => Rename::Replace,
             _ => Rename::Whiteout,
         };

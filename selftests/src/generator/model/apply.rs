@@ -14,6 +14,7 @@ use crate::generator::content::pattern;
 use crate::generator::observe::is_list;
 use crate::generator::side::Xattrs;
 use crate::generator::step::Existence;
+use crate::generator::step::Fallocate;
 use crate::generator::step::Mode;
 use crate::generator::step::Reader;
 use crate::generator::step::Rename;
@@ -108,10 +109,20 @@ impl Model {
                 let id = self.file(target)?;
                 self.truncate(id, *size)?;
             }
-            Step::Fallocate { target, at, len } => {
+            Step::Fallocate {
+                target,
+                how,
+                at,
+                len,
+            } => {
                 let id = self.file(target)?;
-                let size = self.size(id).max(at + len);
-                self.truncate(id, size)?;
+                let end = at + len;
+                if !keeps_size(*how) {
+                    self.truncate(id, self.size(id).max(end))?;
+                }
+                if *how != Fallocate::Allocate {
+                    self.zero(id, *at, end);
+                }
             }
             Step::Link { from, to } => {
                 let id = self
@@ -368,6 +379,14 @@ impl Model {
         }
     }
 
+    fn zero(&mut self, id: Id, start: u64, end: u64) {
+        let node = self.node_mut(id);
+        node.attributes = None;
+        if let Kind::File(content) = &mut node.kind {
+            content.zero(start, end);
+        }
+    }
+
     fn truncate(&mut self, id: Id, size: u64) -> Result<(), Impossible> {
         let node = self.node_mut(id);
         let Kind::File(content) = &mut node.kind else {
@@ -409,5 +428,14 @@ impl Model {
         self.node_mut(id).lists = None;
         self.node_mut(id).attributes = None;
         Ok(())
+    }
+}
+
+/// Whether it leaves the size of a file as it is.
+fn keeps_size(how: Fallocate) -> bool {
+    match how {
+        Fallocate::Allocate => false,
+        Fallocate::PunchHole => true,
+        Fallocate::ZeroRange { keep_size } => keep_size,
     }
 }

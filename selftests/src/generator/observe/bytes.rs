@@ -86,6 +86,35 @@ pub fn take_failed_write(model: &mut Model, side: &Side, step: &Step) -> Result<
     Ok(())
 }
 
+/// Looks what a zeroed range has come to that failed: any of it may be zero, for what there was no
+/// block for was a hole. The model takes that.
+pub fn take_failed_zeros(model: &mut Model, side: &Side, step: &Step) -> Result<()> {
+    let Step::Fallocate {
+        target, at, len, ..
+    } = step
+    else {
+        return Ok(());
+    };
+    let Some(content) = model.target(target).and_then(|id| model.content(id)) else {
+        return Ok(());
+    };
+    // Whole pages, because the file may be open for direct I/O.
+    let (start, end) = (at / PAGE * PAGE, at + len);
+    let old = content.read(start, (end - start).next_multiple_of(PAGE) as usize);
+    let found = read(side, target, start, old.len()).context("reading what was not zeroed")?;
+    let may_be_zero = |place: usize| (*at..end).contains(&(start + place as u64));
+    let wanted = found.iter().zip(&old).enumerate();
+    let wanted: Vec<_> = wanted
+        .map(|(place, (found, old))| match found {
+            0 if may_be_zero(place) => 0,
+            _ => *old,
+        })
+        .collect();
+    same(start, &wanted, &found)?;
+    model.overwrite(target, start, &wanted);
+    Ok(())
+}
+
 /// What was read at `start` must be what is wanted there.
 pub(super) fn same(start: u64, wanted: &[u8], read: &[u8]) -> Result<()> {
     let different = wanted

@@ -61,7 +61,7 @@ impl Disks {
     }
 }
 
-/// Compares the two with every block size, fills a small disk, and kills a run in its middle.
+/// Compares the two with every block size, has cohfs alone do what ext2 refuses, fills a small disk, and kills a run in its middle.
 pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     let count = match extent {
         Extent::Bounded => 500,
@@ -81,6 +81,8 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
             disks.add(&format!("{}-{block_size}", driver.name), block_size, ROOMY)?;
         }
         steps.extend(compare_drivers(lab, block_size, count));
+        disks.add(&alone_disk(block_size), block_size, ROOMY)?;
+        steps.extend(alone(lab, block_size, count));
     }
     for driver in &DRIVERS {
         disks.add(&format!("{}-small", driver.name), 1024, SMALL)?;
@@ -97,7 +99,7 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         steps,
         append: Vec::new(),
         files: Vec::new(),
-        seconds: 60 + count / 20,
+        seconds: 60 + count / 10,
     };
     let report = lab.boot(boot, &mut |_| ())?;
     step.done("random steps");
@@ -109,6 +111,8 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     for block_size in BLOCK_SIZES {
         let steps = random_steps(block_size);
         test(&format!("{count} steps, blocks of {block_size}"), &steps);
+        let steps = alone_steps(block_size);
+        test(&format!("{count} {steps}"), &steps);
         let digests: Vec<_> = digests(block_size)
             .into_iter()
             .filter_map(|(_, _, name)| report.step(&name))
@@ -140,6 +144,14 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
 
 fn random_steps(block_size: u32) -> String {
     format!("random steps, blocks of {block_size}")
+}
+
+fn alone_steps(block_size: u32) -> String {
+    format!("steps on cohfs alone, blocks of {block_size}")
+}
+
+fn alone_disk(block_size: u32) -> String {
+    format!("alone-{block_size}")
 }
 
 fn fill_steps(driver: &FileSystem) -> String {
@@ -190,6 +202,18 @@ fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
         steps.push(plan::umount(&name, &dir));
     }
     steps
+}
+
+/// The steps on cohfs alone, for what stock ext2 refuses.
+fn alone(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
+    let serial = alone_disk(block_size);
+    let dir = mount_point(&serial);
+    let arguments = ["--dir", &dir].map(str::to_owned);
+    vec![
+        plan::mount(&serial, &serial, &COHFS, &dir, false),
+        generate(lab, &alone_steps(block_size), count, &arguments),
+        plan::umount(&serial, &dir),
+    ]
 }
 
 /// The steps that fill a small disk, and use up what it has. With a full disk stock ext2 loses

@@ -29,6 +29,13 @@ const SMALL: u32 = 1;
 /// The drivers that are compared.
 const DRIVERS: [FileSystem; 2] = [COHFS, EXT2];
 
+/// Which steps are done.
+#[derive(Clone, Copy)]
+struct Random {
+    seed: u64,
+    count: u32,
+}
+
 /// The disks of a machine.
 struct Disks {
     dir: PathBuf,
@@ -62,13 +69,15 @@ impl Disks {
 }
 
 /// Compares the two with every block size, has cohfs alone do what ext2 refuses, fills a small disk, and kills a run in its middle.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
+pub(super) fn tests(lab: &Lab<'_>, extent: Extent, seed: Option<u64>) -> Result<Group> {
     let count = match extent {
         Extent::Bounded => 500,
         Extent::Full => 20_000,
     };
+    let seed = seed.unwrap_or(SEED);
     // It takes some hundreds until the disk is full for the first time.
     let filling = count.max(1_000);
+    let random = |count| Random { seed, count };
     let dir = lab.dir.path().join(NAME);
     std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
     let mut disks = Disks {
@@ -80,16 +89,16 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         for driver in &DRIVERS {
             disks.add(&format!("{}-{block_size}", driver.name), block_size, ROOMY)?;
         }
-        steps.extend(compare_drivers(lab, block_size, count));
+        steps.extend(compare_drivers(lab, block_size, random(count)));
         disks.add(&alone_disk(block_size), block_size, ROOMY)?;
-        steps.extend(alone(lab, block_size, count));
+        steps.extend(alone(lab, block_size, random(count)));
     }
     for driver in &DRIVERS {
         disks.add(&format!("{}-small", driver.name), 1024, SMALL)?;
-        steps.extend(fill(lab, driver, filling));
+        steps.extend(fill(lab, driver, random(filling)));
     }
     disks.add("killed", 1024, ROOMY)?;
-    steps.extend(kill());
+    steps.extend(kill(seed));
     steps.push(plan::rmmod());
 
     let step = lab.ctx.ui.step("Test", "random steps");
@@ -177,7 +186,7 @@ fn digests(block_size: u32) -> Vec<(String, FileSystem, String)> {
 }
 
 /// The steps that hold the drivers against each other with one block size.
-fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
+fn compare_drivers(lab: &Lab<'_>, block_size: u32, random: Random) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut arguments = Vec::new();
     let mut unmounts = Vec::new();
@@ -188,7 +197,7 @@ fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
         unmounts.push(plan::umount(&serial, &dir));
         arguments.extend(["--dir".to_owned(), dir]);
     }
-    steps.push(generate(lab, &random_steps(block_size), count, &arguments));
+    steps.push(generate(lab, &random_steps(block_size), random, &arguments));
     steps.extend(unmounts);
     for (serial, driver, name) in digests(block_size) {
         let dir = mount_point(&serial);
@@ -205,20 +214,20 @@ fn compare_drivers(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
 }
 
 /// The steps on cohfs alone, for what stock ext2 refuses.
-fn alone(lab: &Lab<'_>, block_size: u32, count: u32) -> Vec<Step> {
+fn alone(lab: &Lab<'_>, block_size: u32, random: Random) -> Vec<Step> {
     let serial = alone_disk(block_size);
     let dir = mount_point(&serial);
     let arguments = ["--dir", &dir].map(str::to_owned);
     vec![
         plan::mount(&serial, &serial, &COHFS, &dir, false),
-        generate(lab, &alone_steps(block_size), count, &arguments),
+        generate(lab, &alone_steps(block_size), random, &arguments),
         plan::umount(&serial, &dir),
     ]
 }
 
 /// The steps that fill a small disk, and use up what it has. With a full disk stock ext2 loses
 /// what is stored, and shows what failed direct writes leave.
-fn fill(lab: &Lab<'_>, driver: &FileSystem, count: u32) -> Vec<Step> {
+fn fill(lab: &Lab<'_>, driver: &FileSystem, random: Random) -> Vec<Step> {
     let serial = format!("{}-small", driver.name);
     let dir = mount_point(&serial);
     let mut arguments = ["--fill", "--dir", &dir].map(str::to_owned).to_vec();
@@ -233,17 +242,17 @@ fn fill(lab: &Lab<'_>, driver: &FileSystem, count: u32) -> Vec<Step> {
     };
     vec![
         plan::mount(&serial, &serial, driver, &dir, false),
-        generate(lab, &fill_steps(driver), count, &arguments),
+        generate(lab, &fill_steps(driver), random, &arguments),
         Step::optional(exhaust_step(driver), exhaust),
         plan::umount(&serial, &dir),
     ]
 }
 
 /// The steps that kill a run on cohfs while it goes on.
-fn kill() -> Vec<Step> {
+fn kill(seed: u64) -> Vec<Step> {
     let dir = mount_point("killed");
     let script = format!(
-        "{CLAIMS} generate --dir {dir} --seed {SEED} --steps 1000000 & \
+        "{CLAIMS} generate --dir {dir} --seed {seed} --steps 1000000 & \
          {BUSYBOX} sleep 4; kill -KILL $!; wait $!; [ $? = 137 ]"
     );
     let argv = [BUSYBOX, "sh", "-c", &script].map(str::to_owned);
@@ -259,9 +268,10 @@ fn kill() -> Vec<Step> {
 }
 
 /// A step that generates steps on file systems of its own.
-fn generate(lab: &Lab<'_>, name: &str, count: u32, arguments: &[String]) -> Step {
+fn generate(lab: &Lab<'_>, name: &str, random: Random, arguments: &[String]) -> Step {
+    let Random { seed, count } = random;
     let head = [CLAIMS, "generate", "--remount"].map(str::to_owned);
-    let tail = ["--seed", &SEED.to_string(), "--steps", &count.to_string()].map(str::to_owned);
+    let tail = ["--seed", &seed.to_string(), "--steps", &count.to_string()].map(str::to_owned);
     let argv = [&head[..], arguments, &tail[..]].concat();
     let timeout = u64::from((10 + count / 100) * lab.slowdown());
     Step::optional(name, Action::Run { argv, timeout })

@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     /// All that can be tested, which takes hours, not a bounded part of it
     #[arg(long)]
     full: bool,
-    /// Only this mutant of each image
+    /// Only this mutant of each image, and random steps that depend on this number
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 }
@@ -178,7 +178,8 @@ fn jobs(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Job>> {
         groups.push(Box::new(lifecycle::tests));
     }
     if arguments.wants("generator") {
-        groups.push(Box::new(move |lab| generator::tests(lab, extent)));
+        let seed = arguments.seed;
+        groups.push(Box::new(move |lab| generator::tests(lab, extent, seed)));
     }
     if arguments.wants(storm::NAME) {
         groups.push(Box::new(move |lab| storm::tests(lab, extent)));

@@ -219,11 +219,8 @@ impl Run {
             Ok(answer) => answer,
             Err(error) => {
                 *self.errors.entry(error.raw_os_error()).or_default() += 1;
-                if *error == Errno::NOSPC && self.is_direct(step) {
-                    observe::take_failed_write(&mut self.model, &self.sides[0], step)?;
-                }
                 if *error == Errno::NOSPC {
-                    observe::take_failed_zeros(&mut self.model, &self.sides[0], step)?;
+                    self.take_what_had_no_space(step)?;
                 }
                 return Ok(());
             }
@@ -231,6 +228,24 @@ impl Run {
         observe::expect_answer(&self.model, step, &answer.text, &answer.bytes)?;
         let applied = self.model.apply(step, answer.count);
         applied.map_err(|why| anyhow::anyhow!("it succeeded, and must not: {why}"))
+    }
+
+    /// Takes what some steps have done before they found the disk full.
+    fn take_what_had_no_space(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Write { .. } if self.is_direct(step) => {
+                observe::take_failed_write(&mut self.model, &self.sides[0], step)
+            }
+            Step::Fallocate { .. } => {
+                observe::take_failed_zeros(&mut self.model, &self.sides[0], step)
+            }
+            Step::Chmod { target, .. } => {
+                // The permissions are changed before the access control list, and stay.
+                self.model.forget_attributes(target);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_direct(&self, step: &Step) -> bool {

@@ -138,6 +138,13 @@ impl Model {
         }
     }
 
+    /// Takes permissions and what else is in [`Node::attributes`] as they are seen next.
+    pub fn forget_attributes(&mut self, target: &Target) {
+        if let Some(id) = self.target(target) {
+            self.node_mut(id).attributes = None;
+        }
+    }
+
     /// Every path and its node, directories before what is in them.
     pub fn walk(&self) -> Vec<(String, Id)> {
         let mut found = vec![(String::new(), 0)];

@@ -30,6 +30,18 @@ impl<I: inode_ops::Operations, O: file_ops::Operations, F: fault::Operations> Re
     const FILE: bindings::file_operations = file_ops::VTable::<O>::regular::<F>();
 }
 
+/// The same, for what is neither a file nor a directory nor a link.
+struct Special<I>(PhantomData<I>);
+
+impl<I: inode_ops::Operations> Special<I> {
+    /// Without flags, as `ext2_special_inode_operations`: `e2fsck` takes some of them for damage.
+    const INODE: bindings::inode_operations = bindings::inode_operations {
+        fileattr_get: None,
+        fileattr_set: None,
+        ..inode_ops::VTable::<I>::TABLE
+    };
+}
+
 /// What the VFS does differently for an inode.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Flags {
@@ -129,7 +141,7 @@ impl<T: FileSystem> NewInode<'_, T> {
         let inode = self.as_raw();
         // SAFETY: New, so only we use it.
         unsafe {
-            (*inode).i_op = &inode_ops::VTable::<I>::TABLE;
+            (*inode).i_op = &Special::<I>::INODE;
             bindings::init_special_inode(inode, (*inode).i_mode, device.0);
         }
     }

@@ -302,7 +302,8 @@ impl Model {
         let parent = *parent;
         self.unname(path)?;
         self.node_mut(parent).links -= 1;
-        self.nodes.remove(&id);
+        self.node_mut(id).links = 0;
+        self.reap(id);
         Ok(())
     }
 

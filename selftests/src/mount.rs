@@ -7,11 +7,17 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
+
+/// How long the kernel may hold a file after its last user: khugepaged does, while it looks at a
+/// mapping of it.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is mounted on a directory.
 #[derive(Debug)]
@@ -116,11 +122,17 @@ impl Mount {
         rustix::mount::mount(&self.source, &self.dir, &*self.kind, flags, options)
     }
 
-    /// Unmounts it, if it is mounted.
+    /// Unmounts it, if it is mounted; waits for a while if somebody uses it.
     fn unmount(&self) -> Result<(), Errno> {
-        match rustix::mount::unmount(&self.dir, UnmountFlags::empty()) {
-            Err(Errno::INVAL) => Ok(()),
-            done => done,
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match rustix::mount::unmount(&self.dir, UnmountFlags::empty()) {
+                Err(Errno::INVAL) => return Ok(()),
+                Err(Errno::BUSY) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                done => return done,
+            }
         }
     }
 }

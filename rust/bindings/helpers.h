@@ -89,6 +89,7 @@ void cohfs_inode_set_atime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_ctime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_mtime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts);
+int cohfs_inode_state(struct inode *inode);
 bool cohfs_inode_trylock(struct inode *inode);
 bool cohfs_inode_trylock_shared(struct inode *inode);
 void cohfs_inode_unlock(struct inode *inode);
@@ -98,7 +99,6 @@ struct interval_tree_node *cohfs_interval_tree_iter_first(struct rb_root_cached 
 struct interval_tree_node *cohfs_interval_tree_iter_next(struct interval_tree_node *node, unsigned long start, unsigned long last);
 void cohfs_interval_tree_remove(struct interval_tree_node *node, struct rb_root_cached *root);
 struct interval_tree_node *cohfs_interval_tree_subtree_search(struct interval_tree_node *node, unsigned long start, unsigned long last);
-int cohfs_inode_state(struct inode *inode);
 bool cohfs_iocb_is_dsync(const struct kiocb *iocb);
 void cohfs_iomap_bio_read_folio(struct folio *folio, const struct iomap_ops *ops);
 void cohfs_iomap_bio_readahead(struct readahead_control *rac, const struct iomap_ops *ops);

@@ -32,6 +32,8 @@ pub struct Device {
     reader: Option<File>,
     /// Smallest unit of direct I/O in bytes.
     sector: u64,
+    /// Whether it is an NFS server that reads and writes it.
+    served: bool,
 }
 
 /// Requests in flight on a device.
@@ -55,9 +57,9 @@ impl Device {
             PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
         };
         // A file system that can span devices has a number of its own.
-        let dev = match sysfs(dev).exists() {
-            true => dev,
-            false => mounted_device(file).unwrap_or(dev),
+        let (dev, served) = match sysfs(dev).exists() {
+            true => (dev, false),
+            false => mounted_device(file).unwrap_or((dev, false)),
         };
         let (major, minor) = (libc::major(dev), libc::minor(dev));
         let sysfs = sysfs(dev);
@@ -82,22 +84,27 @@ impl Device {
             sysfs,
             reader,
             sector,
+            served,
         })
     }
 
     /// Where byte `offset` of `file` is on the device: the byte there, and how many bytes from
     /// `offset` on are contiguous. `None` for a hole.
-    pub fn locate(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {
-        let unit = u64::from(sys::fibmap_unit(file)?);
-        let logical =
-            u32::try_from(offset / unit).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-        let block = sys::fibmap(file, logical)?;
+    ///
+    /// # Errors
+    ///
+    /// Skips the claim if the file system does not tell.
+    pub fn locate(&self, file: &File, offset: u64) -> Result<Option<(u64, u64)>> {
+        let refused = |error| skip(format!("where a block is cannot be asked for: {error}"));
+        let unit = u64::from(sys::fibmap_unit(file).map_err(refused)?);
+        let logical = u32::try_from(offset / unit).context("FIBMAP has 32 bits")?;
+        let block = sys::fibmap(file, logical).map_err(refused)?;
         let within = offset % unit;
         Ok((block != 0).then(|| (u64::from(block) * unit + within, unit - within)))
     }
 
     /// Reads `len` bytes at `offset` of `file` from the device itself; a hole reads as zeros.
-    pub fn read(&self, file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    pub fn read(&self, file: &File, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;
@@ -171,8 +178,7 @@ impl Device {
         let mut done = 0;
         while done < bytes.len() {
             let (place, run) = self
-                .locate(file, offset + done as u64)
-                .context("asking where the block is")?
+                .locate(file, offset + done as u64)?
                 .context("the block to write behind the file is a hole")?;
             let count = (bytes.len() - done).min(run as usize);
             let buffer = Aligned::from(&bytes[done..done + count]);
@@ -199,6 +205,11 @@ impl Device {
         })
     }
 
+    /// Whether the I/O is done by others than those who ask for it, at an NFS server.
+    pub fn is_served(&self) -> bool {
+        self.served
+    }
+
     /// The name of the device, as in `/dev`.
     pub fn name(&self) -> &OsStr {
         self.node.file_name().unwrap_or_default()
@@ -215,8 +226,9 @@ impl Device {
     }
 }
 
-/// The number of the block device that the file system of `file` was mounted from, if it is one.
-fn mounted_device(file: &File) -> Option<u64> {
+/// The number of the block device that the file system of `file` was mounted from, if it is one, and
+/// whether it was through an NFS server.
+fn mounted_device(file: &File) -> Option<(u64, bool)> {
     let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     let id = about
         .lines()
@@ -224,8 +236,13 @@ fn mounted_device(file: &File) -> Option<u64> {
         .trim();
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let source = mounts.lines().find_map(|line| source_of_mount(line, id))?;
+    // A server on this machine has what it exports under the same name as its clients.
+    if let Some(exported) = source.strip_prefix("127.0.0.1:") {
+        return fs::metadata(exported).ok().map(|dir| (dir.dev(), true));
+    }
     let node = fs::metadata(source).ok()?;
-    node.file_type().is_block_device().then(|| node.rdev())
+    let is_device = node.file_type().is_block_device();
+    is_device.then(|| (node.rdev(), false))
 }
 
 /// The source in a line of `mountinfo`, if it is that of the mount `id`.

@@ -31,6 +31,11 @@ pub struct FailingDevice {
 impl FailingDevice {
     /// Switches the errors on, or skips the claim if this kernel cannot.
     pub fn new(device: &Device) -> Result<Self> {
+        if device.is_served() {
+            return Err(skip(
+                "errors hit who does the I/O, which here is an NFS server",
+            ));
+        }
         let switch = device.sysfs().join("make-it-fail");
         for path in [
             switch.as_path(),

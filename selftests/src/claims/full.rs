@@ -115,7 +115,7 @@ impl Room {
     fn remove(self, judge: &mut Judge) -> Result<()> {
         fs::remove_dir_all(&self.dir)?;
         let parent = File::open(self.dir.parent().context("it has a parent")?)?;
-        sys::sync_fs(&parent)?;
+        judge.synced("syncfs", sys::sync_fs(&parent));
         let stat = rustix::fs::fstatvfs(&parent)?;
         let (blocks, inodes) = self.free;
         for (what, before, after) in [
@@ -174,7 +174,7 @@ fn full_disk_keeps_what_it_took_and_gives_everything_back(stage: &Stage<'_>) -> 
     let sizes = fill(&files)?;
     judge.fact(format!("{sizes:?} bytes were written"));
     for (file, size) in files.iter().zip(sizes) {
-        file.sync_all()?;
+        file.sync_all().context("syncing what write(2) took")?;
         sys::drop_cache(file)?;
         let found = file.metadata()?.len();
         judge.require(found == size, Verdict::Lost, || {

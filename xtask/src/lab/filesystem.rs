@@ -23,9 +23,16 @@ pub(crate) struct FileSystem {
     pub(crate) coherent: bool,
     /// How its disks are made.
     pub(crate) mkfs: Mkfs,
+    /// Whether the claims see it through NFS.
+    pub(crate) nfs: bool,
 }
 
 impl FileSystem {
+    /// Whether it is the module that mounts it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.fstype == COHFS.fstype
+    }
+
     /// Whether its disks hold ext2, which `e2fsck` and stock ext2 can judge.
     pub(crate) fn is_ext2(&self) -> bool {
         self.mkfs == Mkfs::Ext2
@@ -51,6 +58,7 @@ const fn foreign(name: &'static str, mkfs: Mkfs) -> FileSystem {
         policy: None,
         coherent: false,
         mkfs,
+        nfs: false,
     }
 }
 
@@ -62,6 +70,7 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
         policy: Some(policy),
         coherent: matches!(policy.as_bytes(), b"seed" | b"strict"),
         mkfs: Mkfs::Ext2,
+        nfs: false,
     }
 }
 
@@ -72,7 +81,7 @@ pub(crate) const EXT2: FileSystem = foreign("ext2", Mkfs::Ext2);
 pub(crate) const COHFS: FileSystem = ours("cohfs", "", "strict");
 
 /// Everything that can be asked for.
-pub(crate) const ALL: [FileSystem; 13] = [
+pub(crate) const ALL: [FileSystem; 14] = [
     COHFS,
     ours("cohfs-mainline", "coherency=mainline", "mainline"),
     ours("cohfs-seed", "coherency=seed", "seed"),
@@ -96,6 +105,13 @@ pub(crate) const ALL: [FileSystem; 13] = [
     FileSystem {
         options: "size=96m",
         ..foreign("tmpfs", Mkfs::Memory)
+    },
+    // What the client's cache keeps of the contract was never promised.
+    FileSystem {
+        name: "nfs",
+        policy: None,
+        nfs: true,
+        ..COHFS
     },
 ];
 

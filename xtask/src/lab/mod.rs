@@ -13,6 +13,7 @@ mod filesystem;
 pub(crate) mod images;
 mod matrix;
 mod mkfs;
+mod nfs;
 mod on_host;
 mod outcome;
 mod plan;

@@ -6,6 +6,7 @@ use super::boot::{BUSYBOX, CLAIMS, MODULE};
 use super::catalogue::DiskKind;
 use super::filesystem::FileSystem;
 use super::images::Bench;
+use super::nfs;
 use qemu_runner::{Action, Expect, Step};
 
 /// Seconds that a claim may take, on a fast machine: some do as much as there is to do, and machines
@@ -19,16 +20,27 @@ const CLAIM_SECONDS: u32 = 30;
 /// turns, for the claims on them want the processors.
 pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<Step> {
     let mut steps = Vec::new();
-    if fs.policy.is_some() {
+    if fs.is_ours() {
         steps.push(insmod());
     }
+    if fs.nfs {
+        steps.extend(nfs::serve(fs, benches));
+    }
     steps.push(together("claims", benches, |bench| {
-        let (name, dir) = (bench.name(), bench.mount_point());
-        vec![
-            mount(&name, &name, fs, &dir, false),
-            run_claims(bench, slowdown),
-        ]
+        let name = bench.name();
+        let mount = match fs.nfs {
+            true => nfs::mount(bench),
+            false => mount(&name, &name, fs, &bench.mount_point(), false),
+        };
+        vec![mount, run_claims(bench, slowdown)]
     }));
+    if fs.nfs {
+        // From here on the server's side is the file system that is looked at.
+        steps.push(together("end of NFS", benches, |bench| {
+            vec![nfs::umount(bench)]
+        }));
+        steps.extend(nfs::stop());
+    }
     if !fs.is_ext2() {
         // Nothing else reads this format, so there is nothing to compare with.
         steps.push(together("end", benches, |bench| {
@@ -41,13 +53,16 @@ pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<S
         steps.push(drop_caches());
     }
     steps.push(together("digests", benches, |bench| {
-        let dir = bench.mount_point();
+        let dir = match fs.nfs {
+            true => nfs::exported(bench),
+            false => bench.mount_point(),
+        };
         vec![
             digest(&digest_step(bench), &dir),
             umount(&bench.name(), &dir),
         ]
     }));
-    if fs.policy.is_some() {
+    if fs.is_ours() {
         steps.push(rmmod());
     }
     steps.push(together("digests by ext2", benches, |bench| {

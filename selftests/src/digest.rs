@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::generation::generation;
+use crate::generation::flags_and_generation;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn digest(dir: &Path, detail: Detail, out: &mut impl Write) -> Result<()> {
             };
             let attributes = attributes(&path).with_context(describe)?;
             let more = if kind.is_file() || kind.is_dir() {
-                flags_and_generation(&path).with_context(describe)?
+                more(&path).with_context(describe)?
             } else {
                 String::new()
             };
@@ -89,20 +89,10 @@ fn collect(dir: &Path, entries: &mut Vec<(PathBuf, Metadata)>) -> Result<()> {
     Ok(())
 }
 
-/// What only `ioctl(2)` tells of a file or a directory, as far as the file system has it.
-fn flags_and_generation(path: &Path) -> Result<String> {
-    let file = File::open(path)?;
-    let flags = known(rustix::fs::ioctl_getflags(&file))?.map(|flags| flags.bits());
-    let generation = known(generation(&file))?;
+/// What only `ioctl(2)` tells of a file or a directory, in words.
+fn more(path: &Path) -> Result<String> {
+    let (flags, generation) = flags_and_generation(File::open(path)?)?;
     Ok(format!("{flags:x?} {generation:?}"))
-}
-
-/// None if there is no such command.
-fn known<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
-    match result {
-        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(None),
-        result => result.map(Some),
-    }
 }
 
 /// The extended attributes of a file, sorted: each name after a space, and the value in hexadecimal.

@@ -134,8 +134,8 @@ fn attributes_and_lists_go_and_come_with_their_options(stage: &Stage<'_>) -> Res
 }
 
 fn status(path: &Path) -> Result<Statx> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::DIOALIGN;
-    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, wanted).context("statx")
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    statx(CWD, path, flags, StatxFlags::BASIC_STATS).context("statx")
 }
 
 fn statx_says_what_direct_writes_need(stage: &Stage<'_>) -> Result<Outcome> {

@@ -11,7 +11,7 @@ use rustix::fs::StatxFlags;
 use rustix::io::Errno;
 
 use super::Side;
-use crate::generation::generation;
+use crate::generation::flags_and_generation;
 use crate::generator::step::Target;
 
 /// What is known of an inode without looking at what it holds.
@@ -39,10 +39,7 @@ impl Side {
         let kind = FileType::from_raw_mode(stat.st_mode);
         let (flags, generation) = match kind {
             FileType::RegularFile | FileType::Directory => {
-                self.with(target, OFlags::RDONLY, |fd| {
-                    let flags = optional(rustix::fs::ioctl_getflags(fd))?;
-                    Ok((flags, optional(generation(fd))?))
-                })?
+                self.with(target, OFlags::RDONLY, |fd| flags_and_generation(fd))?
             }
             _ => (None, None),
         };
@@ -50,7 +47,7 @@ impl Side {
             stat,
             attributes: statx.stx_attributes.bits(),
             possible: statx.stx_attributes_mask.bits(),
-            flags: flags.map(|flags| flags.bits()),
+            flags,
             generation,
         })
     }
@@ -66,13 +63,5 @@ impl Side {
                 rustix::fs::statx(self.slot(*slot)?, "", AtFlags::EMPTY_PATH, wanted)
             }
         }
-    }
-}
-
-/// None if the file system has no such command.
-fn optional<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
-    match result {
-        Err(Errno::NOTTY | Errno::OPNOTSUPP) => Ok(None),
-        result => result.map(Some),
     }
 }

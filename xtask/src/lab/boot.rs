@@ -119,13 +119,14 @@ impl<'a> Lab<'a> {
             .with_context(|| format!("running the machine {}", boot.name))
     }
 
-    /// How many machines run side by side: one for each processor, if there is memory for them.
+    /// How many machines run side by side, if there is memory for them: one more than there are
+    /// processors, as machines wait for their slow disks.
     pub(crate) fn at_once(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let room = available_memory().map_or(1, |mib| mib / (u64::from(MEMORY) + 256));
-        processors
+        (processors + 1)
             .min(usize::try_from(room).unwrap_or(1))
-            .clamp(1, 4)
+            .clamp(1, 5)
     }
 }
 

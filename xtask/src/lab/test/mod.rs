@@ -121,9 +121,7 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     let began = Instant::now();
     let lab = Lab::open(ctx, Variant::Debug, choice)?;
     let mut all = Group::default();
-    // One more than there are processors: machines wait for their slow disks.
-    let at_once = lab.at_once() + 1;
-    for group in side_by_side(jobs(&lab, arguments)?, at_once, |job| job(&lab)) {
+    for group in side_by_side(jobs(&lab, arguments)?, lab.at_once(), |job| job(&lab)) {
         all.take(group?);
     }
     let results = Results {
@@ -182,7 +180,7 @@ fn jobs(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Job>> {
         groups.push(Box::new(move |lab| generator::tests(lab, extent, seed)));
     }
     if arguments.wants(storm::NAME) {
-        groups.push(Box::new(move |lab| storm::tests(lab, extent)));
+        groups.extend(storm::machines(extent));
     }
     groups.extend(suites::machines(
         lab.ctx,

@@ -4,7 +4,7 @@
 //! says whether it is what it must be.
 
 use super::machine::{Machine, group};
-use super::{Extent, Group, from_step};
+use super::{Extent, Group, Job, from_step};
 use crate::lab::boot::{CLAIMS, Lab};
 use crate::lab::filesystem::COHFS;
 use anyhow::Result;
@@ -15,15 +15,28 @@ pub(super) const NAME: &str = "storm";
 /// Seconds beside the storm itself: to get ready, and to look at everything at the end.
 const GRACE: u64 = 240;
 
-/// A minute of it, or an hour, half of it on blocks smaller than a page.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
-    let seconds: u32 = match extent {
-        Extent::Bounded => 30,
-        Extent::Full => 1800,
+/// Blocks smaller than a page, and as large; and what the storm on them depends on.
+const KINDS: [(u32, &str); 2] = [(1024, "1"), (4096, "2")];
+
+/// A minute of it in one machine, or an hour in two.
+pub(super) fn machines(extent: Extent) -> Vec<Job> {
+    let (seconds, machines) = match extent {
+        Extent::Bounded => (30, vec![(NAME, &KINDS[..])]),
+        Extent::Full => (
+            1800,
+            vec![("storm-1k", &KINDS[..1]), ("storm-4k", &KINDS[1..])],
+        ),
     };
-    let mut machine = Machine::new(lab, NAME)?;
+    let machine =
+        |(name, kinds)| -> Job { Box::new(move |lab: &Lab<'_>| tests(lab, name, kinds, seconds)) };
+    machines.into_iter().map(machine).collect()
+}
+
+/// So many seconds of it on each of some kinds of blocks.
+fn tests(lab: &Lab<'_>, name: &'static str, kinds: &[(u32, &str)], seconds: u32) -> Result<Group> {
+    let mut machine = Machine::new(lab, name)?;
     let mut names = Vec::new();
-    for (block_size, seed) in [(1024, "1"), (4096, "2")] {
+    for &(block_size, seed) in kinds {
         let disk = format!("{}k", block_size / 1024);
         machine.scratch(&disk, &COHFS, block_size, 16)?;
         let name = format!("{seconds} seconds on blocks of {disk}");
@@ -43,7 +56,8 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         machine.steps.push(Step::optional(&name, run));
         names.push(name);
     }
-    let (report, outcome) = machine.boot(2 * seconds + 60)?;
+    let count = u32::try_from(kinds.len())?;
+    let (report, outcome) = machine.boot(count * seconds + 60)?;
     let tests = names
         .iter()
         .map(|name| from_step(NAME, name, &report, name))

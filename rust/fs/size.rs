@@ -52,6 +52,8 @@ pub(super) fn set(inode: &Inode, size: u64, lock: &InodeLockGuard<'_>) -> Result
     if !grows {
         tree::cut(inode, size, &invalidate);
     }
+    // Who reads elsewhere in the file does not wait for the device.
+    drop(invalidate);
     inode.note_modified();
     if inode.is_sync() {
         // As in `ext2_setsize`, a failure shows elsewhere: the file has its new size.

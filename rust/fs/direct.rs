@@ -90,16 +90,15 @@ pub(super) fn write(mut iocb: Kiocb<'_, Cohfs>, from: &mut IovIterSource<'_>) ->
     if !iocb.appends() {
         check_alignment(inode, iocb.pos(), len, memory)?;
     }
-    if inode.sb().data().is_strict() {
+    // Asked once: another policy may be in force by the time that the lock is held, and a write ends
+    // as it began.
+    let Some(options) = inode.sb().data().unless_strict() else {
         let mut source = PinnedSource::nothing();
         source.pin(from)?;
         let written = write_strict(&mut iocb, &mut source, memory)?;
         from.advance(written);
         return Ok(written);
-    }
-    // Asked once: another policy may be in force when the lock is held. Should it be strict by now,
-    // this write ends as it began.
-    let options = inode.sb().data().options();
+    };
     let judge = |range: ByteRange| check_alignment(inode, range.pos(), len, memory);
     write_alone(&mut iocb, from, judge, |iocb, from, range, lock| {
         let from = RefCell::new(from);
@@ -125,7 +124,7 @@ fn write_strict(
     memory: usize,
 ) -> Result<usize> {
     if let Some(written) = write_beside(iocb, source)? {
-        return iocb.write_sync(written);
+        return Ok(written);
     }
     let inode = iocb.file().inode();
     let len = source.len();
@@ -172,7 +171,8 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
     let Some(gate) = strict::make_way(inode.mapping(), range, counters)? else {
         return Ok(None);
     };
-    if iocb.is_async() {
+    // What could not be let go where a device may tell of its end is waited for.
+    if iocb.is_async() && source.can_go_anywhere() {
         let queued = iocb.queue_direct::<Map>(source.take(), gate.into_entry(), &lock);
         return queued.map(Some);
     }
@@ -180,7 +180,9 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
         iocb.transfer_direct::<Map>(from, true, &lock)
     });
     drop(gate);
-    written.map(Some)
+    drop(lock);
+    // One that went on by itself, or could have, was synced by C.
+    iocb.write_sync(written?).map(Some)
 }
 
 /// Writes `range` under a policy: `direct` does it around the page cache, `cached` through it.

@@ -100,6 +100,15 @@ impl Super {
         self.is_strict.load(Relaxed)
     }
 
+    /// The options in force, unless the policy is `strict`: then there is nothing more to ask.
+    pub(super) fn unless_strict(&self) -> Option<Options> {
+        if self.is_strict() {
+            return None;
+        }
+        // It may have become so meanwhile.
+        Some(self.options()).filter(|options| !options.is_strict())
+    }
+
     /// Checks that data can be in `len` blocks from `first` on: that they are in the volume, and
     /// no group keeps anything of its own there.
     ///

@@ -214,6 +214,19 @@ impl PinnedSource {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
+
+    /// Whether it can be dropped in any context. What lies in `vmalloc` memory, as a long list does
+    /// if memory is in small pieces, can be freed in a task that may sleep, or in an interrupt, but
+    /// not in a task under RCU, where a device may tell of its end.
+    ///
+    /// C source: `vfree` in [`mm/vmalloc.c`](srctree/mm/vmalloc.c)
+    pub(crate) fn can_go_anywhere(&self) -> bool {
+        match &self.pieces {
+            Pieces::Few { .. } => true,
+            // SAFETY: It looks at the number only.
+            Pieces::Many(vecs) => !unsafe { bindings::is_vmalloc_addr(vecs.as_ptr().cast()) },
+        }
+    }
 }
 
 impl Drop for PinnedSource {

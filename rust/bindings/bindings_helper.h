@@ -29,8 +29,6 @@ const int COHFS_CONST_IOCB_HIPRI = IOCB_HIPRI;
 const int COHFS_CONST_IOCB_NOWAIT = IOCB_NOWAIT;
 const int COHFS_CONST_IOCB_SYNC = IOCB_SYNC;
 const int COHFS_CONST_I_DIRTY = I_DIRTY;
-/* What an fdatasync of the inode would have to write (simple_fsync_noflush). */
-const int COHFS_CONST_I_NEEDS_DATASYNC = I_DIRTY_DATASYNC | I_SYNC | I_METADATA_WRITEBACK;
 const unsigned long COHFS_CONST_SB_NOATIME = SB_NOATIME;
 /* Without them it only says that the umask is not to be taken off. */
 const unsigned long COHFS_CONST_SB_POSIXACL = IS_ENABLED(CONFIG_FS_POSIX_ACL) ? SB_POSIXACL : 0;

@@ -331,11 +331,6 @@ void cohfs_inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts)
 	inode_set_mtime_to_ts(inode, ts);
 }
 
-int cohfs_inode_state(struct inode *inode)
-{
-	return inode_state_read_once(inode);
-}
-
 bool cohfs_inode_trylock(struct inode *inode)
 {
 	return inode_trylock(inode);

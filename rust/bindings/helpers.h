@@ -89,7 +89,6 @@ void cohfs_inode_set_atime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_ctime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_mtime(struct inode *inode, time64_t sec, long nsec);
 void cohfs_inode_set_mtime_to_ts(struct inode *inode, struct timespec64 ts);
-int cohfs_inode_state(struct inode *inode);
 bool cohfs_inode_trylock(struct inode *inode);
 bool cohfs_inode_trylock_shared(struct inode *inode);
 void cohfs_inode_unlock(struct inode *inode);

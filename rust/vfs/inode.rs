@@ -171,17 +171,12 @@ impl<T: FileSystem> Inode<T> {
         }
     }
 
-    /// Marks the inode dirty, to be written some time later.
+    /// Marks the inode dirty, to be written some time later. Whoever changed what leads to its blocks
+    /// does it after that.
     pub(crate) fn mark_dirty(&self) {
         // SAFETY: Valid by the type invariants.
         unsafe { bindings::__mark_inode_dirty(self.as_raw(), bindings::COHFS_CONST_I_DIRTY) };
-    }
-
-    /// Says whether `fdatasync` would have to write the inode, or what leads to its blocks.
-    pub(crate) fn needs_datasync(&self) -> bool {
-        // SAFETY: Valid by the type invariants; C reads the word without a lock.
-        let state = unsafe { bindings::cohfs_inode_state(self.as_raw()) };
-        state & bindings::COHFS_CONST_I_NEEDS_DATASYNC != 0
+        self.count_change();
     }
 
     /// Notes that the inode's block was changed and is not on the device yet, so that an `fsync`

@@ -6,6 +6,7 @@
 //! [`include/linux/slab.h`](srctree/include/linux/slab.h)
 
 use super::{
+    changes::Changes,
     symlink::Target,
     FileSystem,
     Registration, //
@@ -45,6 +46,7 @@ pub(super) struct InodeInfo<T: FileSystem> {
     pub(super) has_data: Cell<bool>,
     /// The target of a symbolic link.
     pub(super) target: Target,
+    pub(super) changes: Changes,
 }
 
 /// The slab cache.
@@ -141,10 +143,11 @@ pub(super) unsafe extern "C" fn alloc_inode<T: FileSystem>(
     };
     if !inode.is_null() {
         let info = inode.cast::<InodeInfo<T>>();
-        // SAFETY: Points to an object of our cache, in which these two hold nothing that is alive.
+        // SAFETY: Points to an object of our cache, in which these hold nothing that is alive.
         unsafe {
             (&raw mut (*info).has_data).write(Cell::new(false));
             (&raw mut (*info).target).write(Target::new());
+            (&raw mut (*info).changes).write(Changes::new());
         }
     }
     inode

@@ -160,8 +160,9 @@ impl<M: Mapper> VTable<M> {
             false => 0,
         };
         // A durable write that goes on by itself is to sync these as well, also where the device has no
-        // cache to flush. Looked at after the blocks were found, so that what leads there is known.
-        let dirty = match intent == Intent::DirectWrite && inode.needs_datasync() {
+        // cache to flush, or can write around it. Looked at after the blocks were found, so that what
+        // leads there is known.
+        let dirty = match intent == Intent::DirectWrite && !inode.is_flushed() {
             true => bindings::IOMAP_F_DIRTY,
             false => 0,
         };

@@ -23,6 +23,7 @@ mod acl;
 mod aops;
 mod attr;
 mod buffer_head;
+mod changes;
 mod complaints;
 mod dentry;
 mod device;

@@ -136,12 +136,22 @@ impl Device {
 
     /// How many writes the device has done so far.
     pub fn writes(&self) -> Result<u64> {
+        self.count(4)
+    }
+
+    /// How often the device has flushed its cache so far.
+    pub fn flushes(&self) -> Result<u64> {
+        self.count(15)
+    }
+
+    /// One of the counts of `Documentation/block/stat.rst`.
+    fn count(&self, column: usize) -> Result<u64> {
         let path = self.sysfs.join("stat");
         let text = fs::read_to_string(&path)
             .map_err(|error| skip(format!("{} cannot be read: {error}", path.display())))?;
-        let writes = text.split_whitespace().nth(4);
-        writes
-            .and_then(|writes| writes.parse().ok())
+        let count = text.split_whitespace().nth(column);
+        count
+            .and_then(|count| count.parse().ok())
             .with_context(|| format!("{} holds {text:?}", path.display()))
     }
 

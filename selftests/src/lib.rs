@@ -45,6 +45,7 @@ pub mod ktap;
 pub mod loop_device;
 pub mod mapping;
 pub mod mount;
+pub mod null_disk;
 pub mod pages;
 pub mod pattern;
 pub mod prepare;

@@ -8,15 +8,12 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
 
 use anyhow::Context as _;
 use anyhow::Result;
-use anyhow::ensure;
-use rustix::mount::MountFlags;
-use rustix::mount::UnmountFlags;
 
+use crate::mount::Mounted;
+use crate::mount::make_ext2;
 use crate::sys::check;
 use crate::verdict::skip;
 
@@ -103,55 +100,15 @@ impl LoopDevice {
 
     /// Makes an ext2 file system on it, or skips the claim if there is no program for that.
     pub fn make_ext2(&self) -> Result<()> {
-        for words in [&["mke2fs", "-q"][..], &["/bin/busybox", "mke2fs"]] {
-            let made = Command::new(words[0])
-                .args(&words[1..])
-                .arg("-F")
-                .arg(&self.node)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .status();
-            match made {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                made => {
-                    let status = made.context("starting mke2fs")?;
-                    ensure!(status.success(), "mke2fs: {status}");
-                    return Ok(());
-                }
-            }
-        }
-        Err(skip("no mke2fs"))
+        make_ext2(&self.node)
     }
 
     /// Mounts the ext2 file system on it on `dir`.
     pub fn mount<'a>(&self, dir: &'a Path) -> Result<Mounted<'a>> {
-        rustix::mount::mount(&self.node, dir, "ext2", MountFlags::empty(), None)
-            .with_context(|| format!("mounting {}", self.node.display()))?;
-        Ok(Mounted(dir))
+        Mounted::new(&self.node, dir, "ext2", c"")
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(path)
-}
-
-/// A mounted file system; unmounted when dropped.
-#[derive(Debug)]
-pub struct Mounted<'a>(&'a Path);
-
-impl Mounted<'_> {
-    /// Unmounts it.
-    pub fn unmount(self) -> Result<()> {
-        let dir = self.0;
-        std::mem::forget(self);
-        rustix::mount::unmount(dir, UnmountFlags::empty())
-            .with_context(|| format!("unmounting {}", dir.display()))
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        // What went wrong was told already; it goes when its last file is closed.
-        let _ = rustix::mount::unmount(self.0, UnmountFlags::DETACH);
-    }
 }

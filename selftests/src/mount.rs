@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Unmounts a file system and mounts it again as it was or otherwise.
+//! Unmounts a file system and mounts it again as it was or otherwise; or makes another, and mounts that.
 
+use std::ffi::CStr;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use anyhow::ensure;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
+
+use crate::verdict::skip;
 
 /// How long the kernel may hold a file after its last user: khugepaged does, while it looks at a
 /// mapping of it.
@@ -108,6 +114,11 @@ impl Mount {
         ["cohfs", "ext2", "ext3", "ext4"].contains(&&*self.kind)
     }
 
+    /// Mounts what is on the device at `node` on `dir`, in the same way.
+    pub fn alike<'a>(&self, node: &Path, dir: &'a Path) -> anyhow::Result<Mounted<'a>> {
+        Mounted::new(node, dir, &self.kind, &self.options)
+    }
+
     /// Whether `/proc/mounts` shows the option now.
     pub fn shows(&self, option: &str) -> bool {
         Self::of(&self.dir).is_ok_and(|now| {
@@ -116,14 +127,15 @@ impl Mount {
         })
     }
 
-    fn mount(&self, options: &str) -> Result<(), Errno> {
+    /// Mounts it with `options`; nothing of it is mounted.
+    pub fn mount(&self, options: &str) -> Result<(), Errno> {
         let (flags, options) = split(options)?;
         let options = Some(options.as_c_str());
         rustix::mount::mount(&self.source, &self.dir, &*self.kind, flags, options)
     }
 
     /// Unmounts it, if it is mounted; waits for a while if somebody uses it.
-    fn unmount(&self) -> Result<(), Errno> {
+    pub fn unmount(&self) -> Result<(), Errno> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match rustix::mount::unmount(&self.dir, UnmountFlags::empty()) {
@@ -134,6 +146,56 @@ impl Mount {
                 done => return done,
             }
         }
+    }
+}
+
+/// Makes an ext2 file system on the device at `node`, or skips the claim if there is no program for that.
+pub fn make_ext2(node: &Path) -> anyhow::Result<()> {
+    for words in [&["mke2fs", "-q"][..], &["/bin/busybox", "mke2fs"]] {
+        let made = Command::new(words[0])
+            .args(&words[1..])
+            .arg("-F")
+            .arg(node)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            made => {
+                let status = made.context("starting mke2fs")?;
+                ensure!(status.success(), "mke2fs: {status}");
+                return Ok(());
+            }
+        }
+    }
+    Err(skip("no mke2fs"))
+}
+
+/// A mounted file system; unmounted when dropped.
+#[derive(Debug)]
+pub struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    /// Mounts what is on the device at `node` on `dir`.
+    pub fn new(node: &Path, dir: &'a Path, kind: &str, options: &CStr) -> anyhow::Result<Self> {
+        rustix::mount::mount(node, dir, kind, MountFlags::empty(), Some(options))
+            .with_context(|| format!("mounting {}", node.display()))?;
+        Ok(Self(dir))
+    }
+
+    /// Unmounts it.
+    pub fn unmount(self) -> anyhow::Result<()> {
+        let dir = self.0;
+        std::mem::forget(self);
+        rustix::mount::unmount(dir, UnmountFlags::empty())
+            .with_context(|| format!("unmounting {}", dir.display()))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        // What went wrong was told already; it goes when its last file is closed.
+        let _ = rustix::mount::unmount(self.0, UnmountFlags::DETACH);
     }
 }
 

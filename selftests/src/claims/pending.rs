@@ -7,6 +7,7 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -22,7 +23,10 @@ use super::errors::fail_to_write_out;
 use super::errors::require_told;
 use super::errors::settle;
 use super::scratch::Scratch;
+use super::volume::mounted;
 use crate::device::Device;
+use crate::mount::make_ext2;
+use crate::null_disk::NullDisk;
 use crate::registry::Claim;
 use crate::registry::Expect;
 use crate::registry::FileSpec;
@@ -85,6 +89,19 @@ pub(super) const CLAIMS: &[Claim] = &[
         expect: Expect::KEPT,
         files: &[],
         run: durable_asynchronous_write_syncs_what_leads_to_it,
+    },
+    Claim {
+        id: "T29e",
+        name: "durable_asynchronous_write_flushes_what_leads_to_it",
+        rule: "C2.4, open(2): O_DSYNC",
+        summary: "A file is new, and all of it is in the cache of a disk that loses its cache with the \
+                  power. The disk can write around that. An asynchronous direct write with O_DSYNC \
+                  does so with its bytes, and has the disk flush the rest, or nobody finds them after \
+                  the power was lost.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: durable_asynchronous_write_flushes_what_leads_to_it,
     },
 ];
 
@@ -156,6 +173,15 @@ impl Drop for Uncached {
     }
 }
 
+/// Opens a file so that a direct write to it is durable when it returns, or skips the claim.
+fn open_durable(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_DIRECT | libc::O_DSYNC)
+        .open(path)
+        .map_err(|error| skip(format!("no direct I/O here: {error}")))
+}
+
 fn durable_asynchronous_write_syncs_what_leads_to_it(stage: &Stage<'_>) -> Result<Outcome> {
     let room = Scratch::new(stage)?;
     by_each_kind(|kind, judge| {
@@ -167,11 +193,7 @@ fn durable_asynchronous_write_syncs_what_leads_to_it(stage: &Stage<'_>) -> Resul
         file.write_all_at(&[1; 4 * PAGE_LEN], 0)?;
         sys::start_writeback(&file, 0, 0)?;
         window::quiet(&device)?;
-        let direct = OpenOptions::new()
-            .write(true)
-            .custom_flags(libc::O_DIRECT | libc::O_DSYNC)
-            .open(&path)
-            .map_err(|error| skip(format!("no direct I/O here: {error}")))?;
+        let direct = open_durable(&path)?;
         let before = device.writes()?;
         let written = kind.write(&direct, &[2; PAGE_LEN], 0);
         let requests = device.writes()? - before;
@@ -181,4 +203,38 @@ fn durable_asynchronous_write_syncs_what_leads_to_it(stage: &Stage<'_>) -> Resul
         });
         Ok(())
     })
+}
+
+fn durable_asynchronous_write_flushes_what_leads_to_it(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted(stage)?;
+    if !mount.is_ext() {
+        return Err(skip("the disk for it is made as ext2"));
+    }
+    let disk = NullDisk::new()?;
+    make_ext2(&disk.node())?;
+    let room = Scratch::new(stage)?;
+    let other = mount.alike(&disk.node(), room.path())?;
+    let outcome = by_each_kind(|kind, judge| {
+        let path = room.join(kind.to_string());
+        let file = File::create(&path)?;
+        let device = Device::of(&file)?;
+        let before = device.flushes()?;
+        file.write_all_at(&[1; 4 * PAGE_LEN], 0)?;
+        sys::sync_fs(&file)?;
+        let synced = device.flushes()?;
+        let written = kind.write(&open_durable(&path)?, &[2; PAGE_LEN], 0);
+        let after = device.flushes()?;
+        judge.wrote("the direct write", &written, PAGE_LEN);
+        judge.fact(format!(
+            "{} flushes by syncfs and {} by the write",
+            synced - before,
+            after - synced
+        ));
+        judge.require(after > before, Verdict::Lost, || {
+            "nothing was flushed: without power now, and the file is empty".to_owned()
+        });
+        Ok(())
+    });
+    other.unmount()?;
+    outcome
 }

@@ -101,7 +101,10 @@ pub(crate) use self::{
     },
     raw::N_BLOCKS,
     refusal::Refusal,
-    state::OnError,
+    state::{
+        OnError,
+        LABEL_MAX, //
+    },
     super_block::SuperBlock, //
 };
 

@@ -29,6 +29,9 @@ use zerocopy::{
 /// After how many mounts a check is advised where the super block does not say, as in `fs/ext2`.
 const DEFAULT_MAX_MNT_COUNT: u16 = 20;
 
+/// The longest name of a volume, in bytes.
+pub(crate) const LABEL_MAX: usize = 16;
+
 /// What to do on the first damage found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnError {
@@ -164,6 +167,25 @@ impl SuperBlock {
         Ok(store_feature(es, Compat::EXT_ATTR, |es| {
             &mut es.feature_compat
         }))
+    }
+
+    /// Returns the name that somebody gave the volume; what it does not fill is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn label(raw: &mut [u8]) -> Result<[u8; LABEL_MAX], Corrupt> {
+        Ok(raw_mut(raw)?.volume_name)
+    }
+
+    /// Writes down in `raw` the name that somebody gives the volume.
+    ///
+    /// # Errors
+    ///
+    /// [`Corrupt::Short`] if `raw` is not a whole super block.
+    pub(crate) fn store_label(raw: &mut [u8], label: [u8; LABEL_MAX]) -> Result<(), Corrupt> {
+        raw_mut(raw)?.volume_name = label;
+        Ok(())
     }
 
     /// Writes down in `raw` that damage was found.

@@ -10,6 +10,12 @@
 //! in turn; `FS_IOC_SETVERSION` sets it, for who owns the file.
 
 use super::{
+    label::{
+        label,
+        set_label,
+        FS_IOC_GETFSLABEL,
+        FS_IOC_SETFSLABEL, //
+    },
     shutdown::{
         shutdown,
         FS_IOC_SHUTDOWN, //
@@ -92,6 +98,8 @@ pub(super) fn ioctl(file: &File<Cohfs>, cmd: u32, arg: UserPtr) -> Result<c_long
         COHFS_IOC_INVALIDATE => invalidate_range(file, arg).map(|()| 0),
         FITRIM => trim(file, arg).map(|()| 0),
         FS_IOC_SHUTDOWN => shutdown(file, arg).map(|()| 0),
+        FS_IOC_GETFSLABEL => label(file, arg).map(|()| 0),
+        FS_IOC_SETFSLABEL => set_label(file, arg).map(|()| 0),
         FS_IOC_GETVERSION | FS_IOC32_GETVERSION => version(file, arg).map(|()| 0),
         FS_IOC_SETVERSION | FS_IOC32_SETVERSION => set_version(file, arg).map(|()| 0),
         _ => Err(ENOTTY),

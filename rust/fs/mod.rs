@@ -21,6 +21,7 @@ mod fallocate;
 mod file;
 mod inode;
 mod ioctl;
+mod label;
 mod map;
 mod mount;
 mod namei;

@@ -245,6 +245,35 @@ impl State {
         }
     }
 
+    /// Returns the name that somebody gave the volume.
+    ///
+    /// # Errors
+    ///
+    /// None that a whole super block has.
+    pub(super) fn label(&self) -> Result<[u8; ext2::LABEL_MAX]> {
+        let _guard = self.writable.lock();
+        let mut raw = [0; ext2::SUPER_SIZE];
+        self.buffer.copy_to(self.offset, &mut raw)?;
+        ext2::SuperBlock::label(&mut raw).map_err(|_| EINVAL)
+    }
+
+    /// Gives the volume a name, on the device. The copies of the super block keep the old one, as they
+    /// keep all else that changes.
+    ///
+    /// # Context
+    ///
+    /// May sleep. The mount is held for writing.
+    ///
+    /// # Errors
+    ///
+    /// That of the device.
+    pub(super) fn set_label(&self, label: [u8; ext2::LABEL_MAX]) -> Result {
+        let guard = self.writable.lock();
+        self.change(|raw| ext2::SuperBlock::store_label(raw, label))?;
+        drop(guard);
+        self.buffer.sync()
+    }
+
     /// Writes down, on the device, that damage was found, once.
     pub(super) fn note_error(&self, sb: &SuperBlock) {
         let mut guard = self.writable.lock();

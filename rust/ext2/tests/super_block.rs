@@ -272,6 +272,20 @@ fn what_is_free_is_written_down_with_the_time() {
 }
 
 #[test]
+fn a_name_is_what_was_written_down_and_nothing_else_is_changed() {
+    let mut raw = raw_super();
+    let before = raw.as_bytes().to_vec();
+    let label = *b"of sixteen bytes";
+    SuperBlock::store_label(raw.as_mut_bytes(), label).expect("long enough");
+    assert_eq!(SuperBlock::label(raw.as_mut_bytes()), Ok(label));
+    // Where the format has it.
+    assert_eq!(raw.as_bytes()[120..136], label);
+    raw.volume_name = [0; 16];
+    assert_eq!(raw.as_bytes(), before);
+    SuperBlock::label(&mut raw.as_mut_bytes()[..1023]).expect_err("too short");
+}
+
+#[test]
 fn the_first_large_file_is_written_down_once() {
     let mut raw = raw_super();
     raw.feature_ro_compat.set(RoCompat::SPARSE_SUPER);

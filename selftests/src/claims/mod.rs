@@ -46,6 +46,7 @@ mod sources;
 mod sparse;
 mod stacked;
 mod storms;
+mod super_block;
 mod uptodate;
 mod volume;
 
@@ -91,6 +92,7 @@ pub const GROUPS: &[&[Claim]] = &[
     punch::CLAIMS,
     places::CLAIMS,
     volume::CLAIMS,
+    super_block::CLAIMS,
     given_up::CLAIMS,
     attributes::CLAIMS,
     options::CLAIMS,

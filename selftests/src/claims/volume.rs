@@ -16,12 +16,14 @@ use anyhow::Result;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use super::PAGE;
 use super::scratch::Scratch;
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::judge::Judge;
 use crate::mount::Mount;
 use crate::registry::Claim;
+use crate::registry::Disk;
 use crate::registry::Expect;
 use crate::registry::Needs;
 use crate::registry::Stage;
@@ -29,6 +31,8 @@ use crate::sys;
 use crate::verdict::Outcome;
 use crate::verdict::Verdict;
 use crate::verdict::skip;
+use crate::window;
+use crate::window::Flight;
 
 /// The claims of this file.
 pub(super) const CLAIMS: &[Claim] = &[
@@ -83,6 +87,22 @@ pub(super) const CLAIMS: &[Claim] = &[
         expect: Expect::KEPT,
         files: &[],
         run: mounted_with_sync_all_is_written_when_it_returns,
+    },
+    Claim {
+        id: "V11",
+        name: "reader_elsewhere_does_not_wait_for_a_cut_that_syncs",
+        rule: "C2.5, mount(8): sync",
+        summary: "The file system is remounted with sync, on a slow disk. While a file is cut and the \
+                  cut is on its way to the disk, its first page is read, which is not cached: that is \
+                  over before the cut is.",
+        needs: Needs {
+            device: true,
+            disk: Disk::SlowWrites,
+            ..Needs::NOTHING
+        },
+        expect: Expect::KEPT,
+        files: &[],
+        run: reader_elsewhere_does_not_wait_for_a_cut_that_syncs,
     },
 ];
 
@@ -304,5 +324,39 @@ fn mounted_with_sync_all_is_written_when_it_returns(stage: &Stage<'_>) -> Result
     each("mkdir", &|| fs::create_dir(at("dir")))?;
     each("rmdir", &|| fs::remove_dir(at("dir")))?;
     remount(&mount, "async")?;
+    Ok(judge.outcome())
+}
+
+fn reader_elsewhere_does_not_wait_for_a_cut_that_syncs(stage: &Stage<'_>) -> Result<Outcome> {
+    const PAGES: u64 = 8;
+    let mount = mounted(stage)?;
+    let file = stage.scratch("v11.tmp", PAGES * PAGE)?;
+    let mut judge = Judge::new();
+    file.fill(1)?;
+    remount(&mount, "sync")?;
+    let mut pages = PAGES;
+    let what = "the cut was over before anybody could read";
+    let tried = window::insist(what, || {
+        file.chill()?;
+        pages -= 1;
+        let collision = window::collide(
+            file.device()?,
+            Flight::Write,
+            || file.file().sync_all(),
+            || file.file().set_len(pages * PAGE).map(|()| 0),
+            || file.read(0, PAGE as usize),
+        )?;
+        Ok((collision, ()))
+    });
+    remount(&mount, "async")?;
+    let (collision, ()) = tried?;
+    collision.slow.context("cutting the file")?;
+    let bytes = collision.meanwhile?;
+    file.judge_bytes(&mut judge, "the read", 0, &bytes, Verdict::Stale, |_| {
+        vec![1]
+    });
+    judge.require(collision.overtook, Verdict::FalseError, || {
+        "who read elsewhere waited until the cut was on the disk".to_owned()
+    });
     Ok(judge.outcome())
 }

@@ -111,16 +111,18 @@ impl Queue for Libaio {
     fn reap(&mut self, wait: bool) -> io::Result<Option<Completion>> {
         let mut event = IoEvent::default();
         let fewest = c_long::from(wait);
-        // SAFETY: There is room for the one event that is asked for; no time limit is given.
-        let count = check(unsafe {
-            libc::syscall(
-                libc::SYS_io_getevents,
-                self.context,
-                fewest,
-                1,
-                &raw mut event,
-                std::ptr::null_mut::<libc::timespec>(),
-            )
+        let count = super::patiently(|| {
+            // SAFETY: There is room for the one event that is asked for; no time limit is given.
+            check(unsafe {
+                libc::syscall(
+                    libc::SYS_io_getevents,
+                    self.context,
+                    fewest,
+                    1,
+                    &raw mut event,
+                    std::ptr::null_mut::<libc::timespec>(),
+                )
+            })
         })?;
         if count == 0 {
             return Ok(None);

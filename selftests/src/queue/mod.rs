@@ -105,6 +105,17 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Calls the kernel until it is not interrupted: it is without a signal when a ring that was dropped
+/// is taken apart, which io_uring tells the task that had made it.
+fn patiently<T>(mut wait: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match wait() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            waited => return waited,
+        }
+    }
+}
+
 /// The bytes moved, or the error that a completion carries as a negative number.
 fn result(value: i64) -> io::Result<usize> {
     usize::try_from(value).map_err(|_| {
@@ -149,6 +160,20 @@ mod tests {
             assert_eq!((done.tag, done.result.unwrap()), (9, 512));
             assert_eq!(*done.buffer, [b'c'; 512]);
         }
+    }
+
+    #[test]
+    fn a_wait_goes_on_when_it_was_interrupted() {
+        let mut answers = [Err(libc::EINTR), Err(libc::EINTR), Ok(1)].into_iter();
+        let mut wait = || {
+            answers
+                .next()
+                .unwrap()
+                .map_err(io::Error::from_raw_os_error)
+        };
+        assert_eq!(patiently(&mut wait).unwrap(), 1);
+        let wait = || Err::<(), _>(io::Error::from_raw_os_error(libc::EIO));
+        assert_eq!(patiently(wait).unwrap_err().raw_os_error(), Some(libc::EIO));
     }
 
     #[test]

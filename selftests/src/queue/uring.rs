@@ -102,7 +102,7 @@ impl Uring {
         };
         // SAFETY: The buffer is the registered one and outlives the request: we wait for it here.
         unsafe { self.push(&entry) }?;
-        self.ring.submit_and_wait(1)?;
+        super::patiently(|| self.ring.submit_and_wait(1))?;
         let done = self
             .ring
             .completion()
@@ -184,7 +184,7 @@ impl Queue for Uring {
         while next.is_none() {
             // Even without waiting, what is done may have to be fetched; a ring that polls may
             // come back with nothing.
-            self.ring.submit_and_wait(usize::from(wait))?;
+            super::patiently(|| self.ring.submit_and_wait(usize::from(wait)))?;
             next = self.ring.completion().next();
             if !wait {
                 break;

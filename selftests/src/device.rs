@@ -22,11 +22,15 @@ use crate::aligned::Aligned;
 use crate::sys;
 use crate::verdict::skip;
 
-/// The block device of a file system, as found through `st_dev`, or through what is mounted.
+/// The block device of a file system, as found through `st_dev`, or through what is mounted; or the
+/// file itself, if it is one.
 #[derive(Debug)]
 pub struct Device {
     node: PathBuf,
     sysfs: PathBuf,
+    /// What leads to its bytes around the page cache of who uses it; none for a whole disk that is
+    /// used itself.
+    around: Option<Around>,
     /// Opened for direct reads: a buffered one would see the device's own page cache. Whoever may
     /// not open the device can still ask sysfs what is in flight.
     reader: Option<File>,
@@ -34,6 +38,15 @@ pub struct Device {
     sector: u64,
     /// Whether it is an NFS server that reads and writes it.
     served: bool,
+    /// Whether the file is the device itself.
+    raw: bool,
+}
+
+/// Another node with the bytes of a device, and where they begin there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Around {
+    node: PathBuf,
+    start: u64,
 }
 
 /// Requests in flight on a device.
@@ -46,35 +59,34 @@ pub struct InFlight {
 }
 
 impl Device {
-    /// Finds the device that holds `file`.
+    /// Finds the device that holds `file`, or is it.
     pub fn of(file: &File) -> Result<Self> {
-        let dev = file
+        let meta = file
             .metadata()
-            .context("reading the file's device number")?
-            .dev();
-        let sysfs = |dev| {
-            let (major, minor) = (libc::major(dev), libc::minor(dev));
-            PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
-        };
+            .context("reading the file's device number")?;
+        let raw = meta.file_type().is_block_device();
+        let dev = if raw { meta.rdev() } else { meta.dev() };
         // A file system that can span devices has a number of its own.
-        let (dev, served) = match sysfs(dev).exists() {
+        let (dev, served) = match sysfs_of(dev).exists() {
             true => (dev, false),
             false => mounted_device(file).unwrap_or((dev, false)),
         };
         let (major, minor) = (libc::major(dev), libc::minor(dev));
-        let sysfs = sysfs(dev);
-        let uevent = fs::read_to_string(sysfs.join("uevent"))
+        let sysfs = sysfs_of(dev);
+        let node = node_of(&sysfs)
             .with_context(|| format!("{major}:{minor} is no block device that sysfs knows"))?;
-        let name = uevent
-            .lines()
-            .find_map(|line| line.strip_prefix("DEVNAME="))
-            .with_context(|| format!("{} names no DEVNAME", sysfs.display()))?;
-        let node = PathBuf::from("/dev").join(name);
-        let reader = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_DIRECT)
-            .open(&node)
-            .ok();
+        let around = match raw {
+            true => disk_of_partition(&sysfs)?,
+            false => Some(Around {
+                node: node.clone(),
+                start: 0,
+            }),
+        };
+        let reader = around.as_ref().and_then(|around| {
+            let mut open = OpenOptions::new();
+            let open = open.read(true).custom_flags(libc::O_DIRECT);
+            open.open(&around.node).ok()
+        });
         let size = reader
             .as_ref()
             .and_then(|device| sys::logical_block_size(device).ok());
@@ -82,10 +94,20 @@ impl Device {
         Ok(Self {
             node,
             sysfs,
+            around,
             reader,
             sector,
             served,
+            raw,
         })
+    }
+
+    /// The unit in which `file` has its blocks on the device, in bytes.
+    pub fn unit(&self, file: &File) -> io::Result<u64> {
+        match self.raw {
+            true => Ok(self.sector),
+            false => sys::fibmap_unit(file).map(u64::from),
+        }
     }
 
     /// Where byte `offset` of `file` is on the device: the byte there, and how many bytes from
@@ -95,8 +117,12 @@ impl Device {
     ///
     /// Skips the claim if the file system does not tell.
     pub fn locate(&self, file: &File, offset: u64) -> Result<Option<(u64, u64)>> {
+        if self.raw {
+            let size = sys::size(file).context("asking for the size of the device")?;
+            return Ok(Some((offset, size.saturating_sub(offset))));
+        }
         let refused = |error| skip(format!("where a block is cannot be asked for: {error}"));
-        let unit = u64::from(sys::fibmap_unit(file).map_err(refused)?);
+        let unit = self.unit(file).map_err(refused)?;
         let logical = u32::try_from(offset / unit).context("FIBMAP has 32 bits")?;
         let block = sys::fibmap(file, logical).map_err(refused)?;
         let within = offset % unit;
@@ -109,7 +135,7 @@ impl Device {
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;
             let left = (len - bytes.len()) as u64;
-            let unit = u64::from(sys::fibmap_unit(file)?);
+            let unit = self.unit(file)?;
             match self.locate(file, at)? {
                 None => {
                     let count = left.min(unit - at % unit);
@@ -126,12 +152,20 @@ impl Device {
 
     /// Whether the bytes of the device can be read, and blocks of `file` be found on it.
     pub fn is_readable(&self, file: &File) -> bool {
-        self.reader.is_some() && sys::fibmap_unit(file).is_ok() && self.locate(file, 0).is_ok()
+        self.reader.is_some() && self.unit(file).is_ok() && self.locate(file, 0).is_ok()
     }
 
     /// Reads `len` bytes of the device from byte `place` on.
     pub fn read_at(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
         self.read_raw(place, len)
+    }
+
+    /// Reads the device's first sector by I/O of the device itself: an error if it fails.
+    pub fn probe(&self) -> io::Result<()> {
+        let mut open = OpenOptions::new();
+        let open = open.read(true).custom_flags(libc::O_DIRECT);
+        let node = open.open(&self.node)?;
+        node.read_exact_at(&mut Aligned::zeroed(self.sector as usize), 0)
     }
 
     /// How many writes the device has done so far.
@@ -156,14 +190,13 @@ impl Device {
     }
 
     fn read_raw(&self, place: u64, len: usize) -> io::Result<Vec<u8>> {
-        let reader = self
-            .reader
-            .as_ref()
-            .ok_or(io::ErrorKind::PermissionDenied)?;
+        let (Some(reader), Some(around)) = (&self.reader, &self.around) else {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        };
         let start = place / self.sector * self.sector;
         let end = (place + len as u64).next_multiple_of(self.sector);
         let mut buffer = Aligned::zeroed((end - start) as usize);
-        reader.read_exact_at(&mut buffer, start)?;
+        reader.read_exact_at(&mut buffer, around.start + start)?;
         let from = (place - start) as usize;
         Ok(buffer[from..from + len].to_vec())
     }
@@ -174,15 +207,18 @@ impl Device {
     ///
     /// Skips the claim if the kernel does not let a mounted device be written.
     pub fn write_behind(&self, file: &File, offset: u64, bytes: &[u8]) -> Result<()> {
+        let Around { node, start } = self.around.as_ref().ok_or_else(|| {
+            skip("a whole disk is used itself: it cannot be written behind anybody's back")
+        })?;
         let writer = OpenOptions::new()
             .write(true)
             .custom_flags(libc::O_DIRECT)
-            .open(&self.node)
+            .open(node)
             .map_err(|error| {
                 skip(format!(
                     "{} is mounted and may not be written ({error}): boot with \
                      bdev_allow_write_mounted=1",
-                    self.node.display()
+                    node.display()
                 ))
             })?;
         let mut done = 0;
@@ -193,8 +229,8 @@ impl Device {
             let count = (bytes.len() - done).min(run as usize);
             let buffer = Aligned::from(&bytes[done..done + count]);
             writer
-                .write_all_at(&buffer, place)
-                .with_context(|| format!("writing {} at byte {place}", self.node.display()))?;
+                .write_all_at(&buffer, start + place)
+                .with_context(|| format!("writing {} at byte {place}", node.display()))?;
             done += count;
         }
         Ok(())
@@ -230,10 +266,50 @@ impl Device {
         &self.node
     }
 
-    /// The sysfs directory of the device, or of the disk that a partition is on.
+    /// The sysfs directory of the device.
     pub fn sysfs(&self) -> &PathBuf {
         &self.sysfs
     }
+
+    /// The sysfs file of a setting of the device's queue; a partition has that of its disk.
+    pub fn queue_setting(&self, name: &str) -> PathBuf {
+        let own = self.sysfs.join("queue");
+        let queue = match own.exists() {
+            true => own,
+            false => self.sysfs.join("../queue"),
+        };
+        queue.join(name)
+    }
+}
+
+/// The sysfs directory of the block device with that number.
+fn sysfs_of(dev: u64) -> PathBuf {
+    let (major, minor) = (libc::major(dev), libc::minor(dev));
+    PathBuf::from(format!("/sys/dev/block/{major}:{minor}"))
+}
+
+/// The node in `/dev` of the block device with that sysfs directory.
+fn node_of(sysfs: &Path) -> Result<PathBuf> {
+    let uevent = fs::read_to_string(sysfs.join("uevent"))?;
+    let name = uevent
+        .lines()
+        .find_map(|line| line.strip_prefix("DEVNAME="))
+        .with_context(|| format!("{} names no DEVNAME", sysfs.display()))?;
+    Ok(PathBuf::from("/dev").join(name))
+}
+
+/// The disk that a partition is on, which has a page cache of its own, and where it begins there.
+fn disk_of_partition(sysfs: &Path) -> Result<Option<Around>> {
+    /// The unit of sysfs, whatever the disk's is.
+    const SECTOR: u64 = 512;
+    let Ok(start) = fs::read_to_string(sysfs.join("start")) else {
+        return Ok(None);
+    };
+    let start: u64 = start.trim().parse().context("the start of a partition")?;
+    Ok(Some(Around {
+        node: node_of(&sysfs.join(".."))?,
+        start: start * SECTOR,
+    }))
 }
 
 /// The number of the block device that the file system of `file` was mounted from, if it is one, and
@@ -266,12 +342,27 @@ fn source_of_mount<'a>(line: &'a str, id: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::source_of_mount;
+    use super::*;
 
     #[test]
     fn the_source_of_a_mount_stands_after_its_type() {
         let line = "36 24 0:33 / /mnt/a rw,relatime shared:1 - btrfs /dev/vdb rw,subvol=/";
         assert_eq!(source_of_mount(line, "36"), Some("/dev/vdb"));
         assert_eq!(source_of_mount(line, "24"), None);
+    }
+
+    #[test]
+    fn a_partition_has_its_disk_behind_it_and_a_disk_nothing() {
+        let disk = tempfile::tempdir().unwrap();
+        let partition = disk.path().join("vdb3");
+        fs::create_dir(&partition).unwrap();
+        fs::write(disk.path().join("uevent"), "MAJOR=254\nDEVNAME=vdb\n").unwrap();
+        fs::write(partition.join("start"), "2048\n").unwrap();
+        let around = Around {
+            node: "/dev/vdb".into(),
+            start: 1 << 20,
+        };
+        assert_eq!(disk_of_partition(&partition).unwrap(), Some(around));
+        assert_eq!(disk_of_partition(disk.path()).unwrap(), None);
     }
 }

@@ -100,11 +100,11 @@ pub fn fail_my_io(fail: bool) -> Result<()> {
     )
 }
 
-/// Switches errors off for the device of `dir`, for after a claim that died.
-pub fn clear(dir: &Path) {
-    let Ok(device) = File::open(dir)
+/// Switches errors off for the device of a file or directory, for after a claim that died.
+pub fn clear(path: &Path) {
+    let Ok(device) = File::open(path)
         .map_err(Into::into)
-        .and_then(|dir| Device::of(&dir))
+        .and_then(|file| Device::of(&file))
     else {
         return;
     };

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ const NOT_DIRECT: [(i64, &str); 3] = [
     (0x794c_7630, "overlayfs"),
 ];
 
-/// A file whose sectors follow the content protocol.
+/// A file, or a block device in the place of one, whose sectors follow the content protocol.
 #[derive(Debug)]
 pub struct ClaimFile {
     path: PathBuf,
@@ -41,6 +42,8 @@ pub struct ClaimFile {
     run: u64,
     file: File,
     device: Result<Device, String>,
+    /// Whether it is a block device.
+    raw: bool,
     /// Whether it goes with this value.
     temporary: bool,
 }
@@ -66,7 +69,7 @@ impl ClaimFile {
             .write(true)
             .open(&path)
             .with_context(|| format!("opening {}", path.display()))?;
-        let found = file.metadata()?.len();
+        let found = sys::size(&file)?;
         if found != size {
             bail!(
                 "{} has {found} bytes instead of {size}: remove or prepare it",
@@ -99,8 +102,11 @@ impl ClaimFile {
     }
 
     fn new(path: PathBuf, name: &str, size: u64, file: File) -> Result<Self> {
+        let raw = file.metadata()?.file_type().is_block_device();
         let kind = sys::fs_type(&file).context("asking for the type of the file system")?;
-        if let Some((_, name)) = NOT_DIRECT.iter().find(|(number, _)| *number == kind) {
+        if let Some((_, name)) = NOT_DIRECT.iter().find(|(number, _)| *number == kind)
+            && !raw
+        {
             return Err(skip(format!("direct I/O on {name} is not real")));
         }
         let device = Device::of(&file).map_err(|error| format!("{error:#}"));
@@ -116,6 +122,7 @@ impl ClaimFile {
             run,
             file,
             device,
+            raw,
             temporary: false,
         })
     }
@@ -146,6 +153,23 @@ impl ClaimFile {
             run: self.run,
             number,
         }
+    }
+
+    /// Skips the claim if the file is a raw device, for what is promised of files alone: `what` says
+    /// what it has not.
+    pub fn require_file(&self, what: &str) -> Result<()> {
+        match self.raw {
+            true => Err(skip(format!("the raw device has no {what}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the file longer or shorter, or skips the claim if its size is that of a device.
+    pub fn set_len(&self, size: u64) -> Result<()> {
+        self.require_file("other size than its own")?;
+        self.file
+            .set_len(size)
+            .with_context(|| format!("setting the size of {}", self.path.display()))
     }
 
     /// The block device under the file, or a skip with the reason.
@@ -319,7 +343,7 @@ impl ClaimFile {
         match sys::invalidate(&self.file, start, len) {
             Ok(done) => Ok(done),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EOPNOTSUPP)) => {
-                Err(skip("this file system has no COHFS_IOC_INVALIDATE"))
+                Err(skip("there is no COHFS_IOC_INVALIDATE here"))
             }
             Err(error) => {
                 Err(error).with_context(|| format!("invalidating {len} bytes at {start}"))

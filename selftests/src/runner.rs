@@ -141,6 +141,10 @@ fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, Str
     let outcome = supervise(dir, &arguments, timeout)?;
     if claim.needs.faults {
         faults::clear(dir);
+        // Which may be devices themselves.
+        for file in claim.files {
+            faults::clear(&dir.join(file.name));
+        }
     }
     if hazard::of(claim).is_some() && outcome.0.verdict != Verdict::Hang {
         forget_errors(dir);

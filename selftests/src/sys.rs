@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileTypeExt;
 
 use serde::Serialize;
 
@@ -52,6 +53,19 @@ pub fn logical_block_size(device: &File) -> io::Result<u32> {
     // SAFETY: `BLKSSZGET` writes one `int`, which `size` is.
     check(unsafe { libc::ioctl(device.as_raw_fd(), BLKSSZGET, &raw mut size) })?;
     u32::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// The size of a file, or of a block device, whose metadata does not tell.
+pub fn size(file: &File) -> io::Result<u64> {
+    const BLKGETSIZE64: libc::Ioctl = 0x8008_1272;
+    let meta = file.metadata()?;
+    if !meta.file_type().is_block_device() {
+        return Ok(meta.len());
+    }
+    let mut size = 0_u64;
+    // SAFETY: `BLKGETSIZE64` writes one `u64`, which `size` is.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), BLKGETSIZE64, &raw mut size) })?;
+    Ok(size)
 }
 
 /// Writes out and forgets what the buffers of a block device hold. Needs `CAP_SYS_ADMIN`.

@@ -177,7 +177,7 @@ impl WriteCache {
     const KINDS: [&'static str; 2] = ["write back", "write through"];
 
     fn of(device: &Device) -> Result<Self> {
-        let path = device.sysfs().join("queue/write_cache");
+        let path = device.queue_setting("write_cache");
         let before = fs::read_to_string(&path)
             .map_err(|error| skip(format!("{} cannot be read: {error}", path.display())))?;
         Ok(Self { path, before })

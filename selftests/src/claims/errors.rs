@@ -129,15 +129,18 @@ const PAGES: u64 = 20;
 /// A place where one extent ends and the next begins, in bytes: block 12, the first that the inode
 /// itself does not point to, is never one request with block 11. Both sides are whole pages.
 fn border(file: &ClaimFile) -> Result<u64> {
-    let unit = sys::fibmap_unit(file.file()).context("asking for the block size")?;
-    let block = |number| {
-        sys::fibmap(file.file(), number)
-            .map_err(|error| skip(format!("where a block is cannot be asked for: {error}")))
-    };
-    if block(11)? + 1 == block(12)? {
-        return Err(skip("the file is one extent"));
+    let device = file.device()?;
+    let unit = device
+        .unit(file.file())
+        .context("asking for the block size")?;
+    let place =
+        |block| Ok::<_, anyhow::Error>(device.locate(file.file(), block * unit)?.map(|(at, _)| at));
+    match (place(11)?, place(12)?) {
+        (Some(before), Some(after)) if before + unit == after => {
+            Err(skip("the file is one extent"))
+        }
+        _ => Ok(12 * unit),
     }
-    Ok(12 * u64::from(unit))
 }
 
 /// Writes version 2 to `len` bytes on either side of `border`; the second half fails.

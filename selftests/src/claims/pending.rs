@@ -158,7 +158,7 @@ struct Uncached {
 
 impl Uncached {
     fn new(device: &Device) -> Result<Self> {
-        let switch = device.sysfs().join("queue/write_cache");
+        let switch = device.queue_setting("write_cache");
         let why = |error| skip(format!("{}: {error}", switch.display()));
         let before = fs::read_to_string(&switch).map_err(why)?;
         fs::write(&switch, "write through").map_err(why)?;

@@ -133,7 +133,7 @@ fn failed_read_maps_nothing_and_is_forgotten(stage: &Stage<'_>) -> Result<Outcom
     let load = || -> Result<Ended> {
         let ended = sys::in_child(|| match faults::fail_my_io(true) {
             // That the disk itself fails is what makes a load that works a finding.
-            Ok(()) if device.read(file.file(), 0, 512).is_err() => {
+            Ok(()) if device.probe().is_err() => {
                 mapping.load_word(PAGE_LEN / 8);
                 0
             }

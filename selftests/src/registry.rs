@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::file::ClaimFile;
+use crate::pattern;
 use crate::timeline;
 use crate::timeline::Act;
 use crate::verdict::Outcome;
@@ -106,6 +107,13 @@ pub struct FileSpec {
     pub size: u64,
 }
 
+impl FileSpec {
+    /// Whether a block device can stand for it: these are whole sectors.
+    pub fn can_be_device(&self) -> bool {
+        self.size.is_multiple_of(pattern::SECTOR as u64)
+    }
+}
+
 /// One promise, and the function that tries to break it.
 #[derive(Debug)]
 pub struct Claim {
@@ -134,16 +142,34 @@ impl Claim {
     }
 }
 
+/// The name of the disk in a directory in which the claims' files are partitions of it.
+pub const RAW_DEVICE: &str = "raw-device";
+
 /// Where a claim runs.
 #[derive(Debug)]
 pub struct Stage<'a> {
-    /// The directory that holds the files.
-    pub dir: &'a Path,
+    /// The directory that holds the claim's files, or the names of devices in their places.
+    pub place: &'a Path,
     /// The claim itself.
     pub claim: &'static Claim,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// The directory for what a claim does with more than its files, or a skip where these are raw
+    /// devices: no file system is around them, whatever holds their names.
+    pub fn dir(&self) -> Result<&'a Path> {
+        match self.is_raw() {
+            true => Err(skip(
+                "the raw device has no file system: no names, no directories, no other files",
+            )),
+            false => Ok(self.place),
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        self.place.join(RAW_DEVICE).exists()
+    }
+
     /// Opens the claim's only, or first, file.
     pub fn file(&self) -> Result<ClaimFile> {
         self.file_number(0)
@@ -151,13 +177,13 @@ impl Stage<'_> {
 
     /// Makes a file of `size` bytes for this run, all of them a hole, or skips the claim.
     pub fn scratch(&self, name: &str, size: u64) -> Result<ClaimFile> {
-        ClaimFile::create(self.dir, name, size)
+        ClaimFile::create(self.dir()?, name, size)
     }
 
     /// Skips the claim if blocks here are larger than it asks for: what it says of single blocks would
     /// be said of parts of them.
     pub fn insist_on_block_size(&self) -> Result<()> {
-        let found = rustix::fs::statvfs(self.dir).context("statfs")?.f_bsize;
+        let found = rustix::fs::statvfs(self.dir()?).context("statfs")?.f_bsize;
         match self.claim.needs.block_size {
             Some(wanted) if found > u64::from(wanted) => Err(skip(format!(
                 "it is about blocks of {wanted} bytes, here they have {found}"
@@ -169,7 +195,13 @@ impl Stage<'_> {
     /// Opens one of the claim's files.
     pub fn file_number(&self, index: usize) -> Result<ClaimFile> {
         let spec = &self.claim.files[index];
-        ClaimFile::open(self.dir, spec.name, spec.size)
+        if self.is_raw() && !spec.can_be_device() {
+            let bytes = spec.size;
+            return Err(skip(format!(
+                "the raw device is whole sectors, never {bytes} bytes"
+            )));
+        }
+        ClaimFile::open(self.place, spec.name, spec.size)
     }
 }
 
@@ -212,6 +244,7 @@ impl From<&Claim> for Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::settle;
     use std::collections::HashSet;
 
     #[test]
@@ -228,6 +261,20 @@ mod tests {
                 assert!(files.insert(file.name), "two claims use {}", file.name);
             }
         }
+    }
+
+    #[test]
+    fn a_claim_gets_no_directory_where_its_files_are_devices() {
+        let place = tempfile::tempdir().unwrap();
+        let claim = find("T48").expect("a claim that makes a file");
+        let stage = Stage {
+            place: place.path(),
+            claim,
+        };
+        assert_eq!(stage.dir().unwrap(), place.path());
+        std::os::unix::fs::symlink("/dev/null", place.path().join(RAW_DEVICE)).unwrap();
+        let outcome = settle((claim.run)(&stage));
+        assert_eq!(outcome.verdict, Verdict::Skip, "{}", outcome.detail);
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub fn run(
 
 /// Runs one claim in this process: what the child does.
 pub fn exec(dir: &Path, claim: &'static Claim) -> Outcome {
-    verdict::settle((claim.run)(&Stage { dir, claim }))
+    verdict::settle((claim.run)(&Stage { place: dir, claim }))
 }
 
 fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, String)> {

@@ -336,7 +336,7 @@ fn msync_is_told_of_no_error(stage: &Stage<'_>) -> Result<Outcome> {
 fn watcher_is_told_of_device_errors_only(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
     let direct = file.open_direct()?;
-    let watch = ErrorWatch::new(stage.dir)?;
+    let watch = ErrorWatch::new(stage.dir()?)?;
     let mut judge = Judge::new();
     drop(collide(&file, &mut judge)?);
     let synced = file.file().sync_all();

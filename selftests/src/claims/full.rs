@@ -89,9 +89,9 @@ struct Room {
 
 impl Room {
     fn new(stage: &Stage<'_>) -> Result<Self> {
-        let dir = stage.dir.join(stage.claim.id);
+        let dir = stage.dir()?.join(stage.claim.id);
         let _ = fs::remove_dir_all(&dir);
-        let parent = File::open(stage.dir)?;
+        let parent = File::open(stage.dir()?)?;
         sys::sync_fs(&parent)?;
         let stat = rustix::fs::fstatvfs(&parent)?;
         let bytes = stat.f_bfree.saturating_mul(stat.f_frsize);

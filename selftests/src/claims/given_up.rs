@@ -108,7 +108,7 @@ fn nothing_is_written_while_it_is_frozen(stage: &Stage<'_>) -> Result<Outcome> {
             Ok::<_, io::Error>(turn)
         });
         let looks = (|| -> Result<()> {
-            let frozen = Frozen::new(stage.dir)?;
+            let frozen = Frozen::new(stage.dir()?)?;
             let before = device.writes()?;
             for _ in 0..LOOKS {
                 file.read(0, PAGE as usize)?;
@@ -147,7 +147,7 @@ fn shut_down_fails_everything_and_loses_nothing_synced(stage: &Stage<'_>) -> Res
         file.sync_all()?;
         File::open(room.path())?.sync_all()?;
         sys::sync_fs(&file)?;
-        let dir = File::open(stage.dir)?;
+        let dir = File::open(stage.dir()?)?;
         match space::shutdown(&dir, flush) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EPERM)) => {
                 return Err(skip(format!("it cannot be shut down: {error}")));
@@ -197,7 +197,7 @@ fn find_pointer(stage: &Stage<'_>, path: &Path) -> Result<(u64, u32)> {
     }
     Err(skip(format!(
         "no pointers near blocks {blocks:?} of {}",
-        stage.dir.display()
+        stage.dir()?.display()
     )))
 }
 
@@ -210,7 +210,7 @@ fn damage_makes_it_read_only_if_asked_for(stage: &Stage<'_>) -> Result<Outcome> 
     let room = Scratch::new(stage)?;
     let path = room.join("damaged");
     fs::write(&path, vec![7; 64 << 10])?;
-    sys::sync_fs(&File::open(stage.dir)?)?;
+    sys::sync_fs(&File::open(stage.dir()?)?)?;
     let (place, pointer) = find_pointer(stage, &path)?;
     let mut state = [0; 2];
     mount.with_device(|device| device.read_exact_at(&mut state, STATE))?;

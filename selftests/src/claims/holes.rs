@@ -100,10 +100,10 @@ const ROUNDS: usize = 12;
 /// part a hole. What is before it stays, so that the same blocks are the nearest ones again.
 fn free_blocks(file: &ClaimFile, start: u64) -> Result<()> {
     file.fill(1)?;
-    let resize = || -> io::Result<()> {
-        file.file().set_len(start)?;
-        file.file().set_len(file.size())?;
-        file.file().sync_all()
+    let resize = || -> Result<()> {
+        file.set_len(start)?;
+        file.set_len(file.size())?;
+        Ok(file.file().sync_all()?)
     };
     resize().context("making a part of the file a hole")
 }
@@ -257,9 +257,9 @@ fn bytes_stored_beyond_end_do_not_surface(stage: &Stage<'_>) -> Result<Outcome> 
     for end in [PAGE + 104, PAGE + 1024] {
         for (way, grow) in &ways {
             for sync in [false, true] {
-                file.file().set_len(file.size())?;
+                file.set_len(file.size())?;
                 file.fill(1)?;
-                file.file().set_len(end)?;
+                file.set_len(end)?;
                 let mapping = file.map(Share::Shared)?;
                 mapping.store(end as usize, &vec![0xee; (2 * PAGE - end) as usize]);
                 if sync {

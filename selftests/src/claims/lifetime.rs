@@ -289,7 +289,7 @@ fn unlinked_file_keeps_its_blocks_during_asynchronous_write(stage: &Stage<'_>) -
 }
 
 fn freeze_waits_for_asynchronous_write(stage: &Stage<'_>) -> Result<Outcome> {
-    let file = stage.file()?;
+    let (dir, file) = (stage.dir()?, stage.file()?);
     let direct = file.open_direct()?;
     let device = file.device()?;
     by_one_kind(|kind, judge| {
@@ -305,7 +305,7 @@ fn freeze_waits_for_asynchronous_write(stage: &Stage<'_>) -> Result<Outcome> {
                 || write(PRIME, 1).map(drop),
                 || write(0, 2),
                 || -> Result<Judge> {
-                    let frozen = Frozen::new(stage.dir)?;
+                    let frozen = Frozen::new(dir)?;
                     store_while_frozen(&file, &mapping, frozen)
                 },
             )?;

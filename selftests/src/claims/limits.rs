@@ -152,6 +152,7 @@ fn misaligned_direct_io_is_judged_before_anything_is_touched(stage: &Stage<'_>) 
 
 fn direct_write_touches_no_more_than_it_may_write(stage: &Stage<'_>) -> Result<Outcome> {
     let file = stage.file()?;
+    file.require_file("limit of size: RLIMIT_FSIZE is one of files")?;
     let direct = file.open_direct()?;
     let mut judge = Judge::new();
     // (limit, first page, pages, what it returns, the pages that go)

@@ -238,7 +238,7 @@ fn exchanged_names_and_their_parents_agree(stage: &Stage<'_>) -> Result<Outcome>
 
 fn links_end_at_the_limit_with_an_error(stage: &Stage<'_>) -> Result<Outcome> {
     const MOST: u64 = 33_000;
-    if Device::of(&File::open(stage.dir)?).is_ok_and(|device| device.is_served()) {
+    if Device::of(&File::open(stage.dir()?)?).is_ok_and(|device| device.is_served()) {
         return Err(skip(format!(
             "an NFS server writes each link down before it answers, and {MOST} take minutes"
         )));

@@ -152,7 +152,7 @@ fn access_outside_of_direct_write_never_waits(stage: &Stage<'_>) -> Result<Outco
 }
 
 fn direct_write_in_flight_is_listed(stage: &Stage<'_>) -> Result<Outcome> {
-    let file = stage.file()?;
+    let (dir, file) = (stage.dir()?, stage.file()?);
     let mut judge = Judge::new();
     let mount = Path::new("/sys/kernel/debug/cohfs").join(file.device()?.name());
     let path = mount.join("gates");
@@ -163,7 +163,7 @@ fn direct_write_in_flight_is_listed(stage: &Stage<'_>) -> Result<Outcome> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mut lines = mounts.lines().map(|line| line.split(' ').skip(1));
     let is_strict = lines.any(|mut words| {
-        let at = words.next().is_some_and(|at| stage.dir.starts_with(at));
+        let at = words.next().is_some_and(|at| dir.starts_with(at));
         at && words.any(|options| options.contains("coherency=strict"))
     });
     if !is_strict {

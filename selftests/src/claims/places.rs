@@ -330,7 +330,7 @@ fn trim_discards_what_is_free_and_nothing_else(stage: &Stage<'_>) -> Result<Outc
     let file = stage.scratch("p10.dat", 256 * PAGE)?;
     let mut judge = Judge::new();
     file.fill(1)?;
-    let dir = File::open(stage.dir)?;
+    let dir = File::open(stage.dir()?)?;
     sys::sync_fs(&dir)?;
     let stat = rustix::fs::fstatvfs(&dir)?;
     let (free, total) = (stat.f_bfree * stat.f_frsize, stat.f_blocks * stat.f_frsize);

@@ -332,7 +332,7 @@ fn zeroing_on_a_full_disk_is_told_and_leaves_the_size(stage: &Stage<'_>) -> Resu
     file.fill(1)?;
     // Before anything is filled: it may not be there at all.
     fallocate(file.file(), FallocateFlags::ZERO_RANGE, 0, PAGE)?;
-    let _full = FullDisk::new(stage.dir)?;
+    let _full = FullDisk::new(stage.dir()?)?;
     let grown = rustix::fs::fallocate(file.file(), FallocateFlags::ZERO_RANGE, LEN, LEN);
     judge.require(grown == Err(Errno::NOSPC), Verdict::Error, || {
         format!("zeroing {LEN} bytes on a full disk: {grown:?}")

@@ -59,5 +59,5 @@ pub(super) const CLAIMS: &[Claim] = &[Claim {
 const SECONDS: u64 = 8;
 
 fn nothing_is_lost_in_a_storm_with_little_memory(stage: &Stage<'_>) -> Result<Outcome> {
-    storm::run(stage.dir, stage.claim.files, SECONDS, 1)
+    storm::run(stage.place, stage.claim.files, SECONDS, 1)
 }

@@ -19,7 +19,7 @@ impl Scratch {
     /// Makes it anew.
     pub(super) fn new(stage: &Stage<'_>) -> Result<Self> {
         let path = stage
-            .dir
+            .dir()?
             .join(format!("{}.d", stage.claim.id.to_lowercase()));
         if path.exists() {
             fs::remove_dir_all(&path).context("removing what an earlier run left")?;

@@ -147,13 +147,13 @@ fn what_is_cut_off_never_comes_back(stage: &Stage<'_>) -> Result<Outcome> {
         }
         judge
     };
-    let cut = || -> io::Result<u32> {
+    let cut = || -> Result<u32> {
         let (began, mut cuts) = (Instant::now(), 0);
         while cuts < FEWEST || began.elapsed() < TIME {
             let done = versions.done.load(SeqCst);
-            file.file().set_len(0)?;
+            file.set_len(0)?;
             versions.cut.store(done, SeqCst);
-            file.file().set_len(file.size())?;
+            file.set_len(file.size())?;
             // Some writes go to blocks that are there.
             thread::sleep(Duration::from_millis(2));
             cuts += 1;
@@ -184,7 +184,7 @@ fn what_is_cut_off_never_comes_back(stage: &Stage<'_>) -> Result<Outcome> {
     let last = versions.begun.load(SeqCst);
     judge.fact(format!("{} cuts, {last} writes", cuts.context("cutting")?));
     // As it was found.
-    file.file().set_len(file.size())?;
+    file.set_len(file.size())?;
     let written = file.write_direct(&direct, 0, PAGES * PAGE_LEN, last + 1);
     judge.wrote("the last direct write", &written, PAGES * PAGE_LEN);
     let all = mapping.len();
@@ -264,7 +264,7 @@ type Grow = fn(&File, &[u8]) -> io::Result<()>;
 fn size_of_file_that_grew_within_its_last_block_is_written_down(
     stage: &Stage<'_>,
 ) -> Result<Outcome> {
-    let mount = Mount::of(stage.dir).map_err(|_| {
+    let mount = Mount::of(stage.dir()?).map_err(|_| {
         skip("this is no mount point, and what is on the disk is seen after mounting only")
     })?;
     let scratch = Scratch::new(stage)?;

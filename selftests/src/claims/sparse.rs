@@ -103,7 +103,7 @@ fn direct_write_on_full_disk_returns_what_it_wrote(stage: &Stage<'_>) -> Result<
     let file = with_hole(stage, "t17.tmp", 2 * PAGE, PAGE_LEN)?;
     let direct = file.open_direct()?;
     let mut judge = Judge::new();
-    let full = FullDisk::new(stage.dir)?;
+    let full = FullDisk::new(stage.dir()?)?;
     let written = file.write_direct(&direct, 0, 2 * PAGE_LEN, 2);
     match &written {
         Ok(count) if *count == 2 * PAGE_LEN => return Err(skip("the disk was not full")),
@@ -133,7 +133,7 @@ fn store_into_hole_on_full_disk_is_told_or_kept(stage: &Stage<'_>) -> Result<Out
     let direct = file.open_direct()?;
     let mut judge = Judge::new();
     let mapping = file.map(Share::Shared)?;
-    let full = FullDisk::new(stage.dir)?;
+    let full = FullDisk::new(stage.dir()?)?;
     let stored = file.bytes(3 * BLOCK as u64, BLOCK, 3);
     let storer = sys::in_child(|| {
         mapping.store(3 * BLOCK, &stored);

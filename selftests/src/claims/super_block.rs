@@ -157,7 +157,8 @@ fn name_of_the_volume_is_told_set_and_kept(stage: &Stage<'_>) -> Result<Outcome>
     // As long as any of them can have it.
     const NEW: &[u8] = b"eleven long";
     let mount = mounted(stage)?;
-    let open = || File::open(stage.dir);
+    let dir = stage.dir()?;
+    let open = || File::open(dir);
     let before = match name(&open()?) {
         Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
             return Err(skip("the name of a volume cannot be asked for"));

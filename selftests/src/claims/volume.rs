@@ -108,7 +108,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 /// Looks at what is mounted on the claim's directory, or skips the claim.
 pub(super) fn mounted(stage: &Stage<'_>) -> Result<Mount> {
-    Mount::of(stage.dir).map_err(|error| skip(format!("nothing of its own is mounted: {error}")))
+    Mount::of(stage.dir()?).map_err(|error| skip(format!("nothing of its own is mounted: {error}")))
 }
 
 /// Unmounts and mounts again, or skips the claim if somebody uses it.
@@ -148,7 +148,7 @@ fn handle_finds_the_file_until_it_is_gone(stage: &Stage<'_>) -> Result<Outcome> 
         (file, _) => return Err(skip(format!("there are no handles: {:?}", file.err()))),
     };
     again(&mount)?;
-    let root = File::open(stage.dir)?;
+    let root = File::open(stage.dir()?)?;
     let dir = handles[1]
         .open(&root)
         .context("opening the directory by its handle")?;
@@ -247,14 +247,14 @@ fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> 
     let mut judge = Judge::new();
     let room = Scratch::new(stage)?;
     std::os::unix::fs::chown(room.path(), None, Some(1234))?;
-    let small = rustix::fs::statvfs(stage.dir)?.f_blocks;
+    let small = rustix::fs::statvfs(stage.dir()?)?.f_blocks;
     remount(&mount, "minixdf,grpid")?;
     judge.require(
         mount.shows("minixdf") && mount.shows("grpid"),
         Verdict::Error,
         || "/proc/mounts shows neither".to_owned(),
     );
-    let large = rustix::fs::statvfs(stage.dir)?.f_blocks;
+    let large = rustix::fs::statvfs(stage.dir()?)?.f_blocks;
     judge.require(large > small, Verdict::Error, || {
         format!("{large} blocks with minixdf, {small} without")
     });

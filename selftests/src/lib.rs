@@ -17,6 +17,7 @@
 //! | [`queue`], [`faults`], [`full_disk`], [`freeze`] | asynchronous I/O, and disks that fail, are full, stand still |
 //! | [`cgroup`], [`transfer`] | little memory, other ways to move bytes |
 //! | [`mount`], [`loop_device`] | file systems that are mounted again, or lie in a file |
+//! | [`partitions`] | the raw device in the place of a file system |
 //! | [`watch`] | what the kernel tells of errors of a file system |
 //! | [`space`], [`handle`] | extents, swap and leases; files by handle |
 //! | [`runner`], [`ktap`], [`hazard`], [`prepare`], [`digest`] | the command line's verbs |
@@ -47,6 +48,7 @@ pub mod mapping;
 pub mod mount;
 pub mod null_disk;
 pub mod pages;
+pub mod partitions;
 pub mod pattern;
 pub mod prepare;
 pub mod queue;

@@ -15,6 +15,7 @@ use cohfs_selftests::bench;
 use cohfs_selftests::digest;
 use cohfs_selftests::digest::Detail;
 use cohfs_selftests::generator;
+use cohfs_selftests::partitions;
 use cohfs_selftests::prepare;
 use cohfs_selftests::registry;
 use cohfs_selftests::registry::Claim;
@@ -43,6 +44,20 @@ enum Verb {
     },
     /// Writes the files that the claims need into a directory, to make an image of.
     Prepare {
+        /// The directory, which is made if it is not there.
+        #[arg(long)]
+        dir: PathBuf,
+        #[command(flatten)]
+        chosen: Chosen,
+    },
+    /// Makes partitions of a disk, one for each file that the claims need, and links to them in a
+    /// directory: `run` on that directory tries the claims on the raw device.
+    ///
+    /// What is on the disk will be written over.
+    Partition {
+        /// The disk: its node in /dev, or its serial.
+        #[arg(long)]
+        disk: String,
         /// The directory, which is made if it is not there.
         #[arg(long)]
         dir: PathBuf,
@@ -169,6 +184,7 @@ fn obey(verb: Verb) -> Result<u8> {
     match verb {
         Verb::List { json, chosen } => list(json, &chosen.claims())?,
         Verb::Prepare { dir, chosen } => prepare::prepare(&dir, &chosen.claims())?,
+        Verb::Partition { disk, dir, chosen } => partitions::make(&disk, &dir, &chosen.claims())?,
         Verb::Digest { dir, everything } => {
             let detail = if everything {
                 Detail::Everything

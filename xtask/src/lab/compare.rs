@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// File systems, separated by commas: cohfs, cohfs-mainline, cohfs-seed, cohfs-none, ext2, ext4,
-    /// ext4-nojournal, ext3, xfs, btrfs, f2fs, exfat, tmpfs, nfs; "policies" stands for the first
+    /// ext4-nojournal, ext3, xfs, btrfs, f2fs, exfat, tmpfs, nfs, raw; "policies" stands for the first
     /// four, "all" for everything
     #[arg(
         long,

@@ -33,6 +33,11 @@ impl FileSystem {
         self.fstype == COHFS.fstype
     }
 
+    /// Whether it is none: the claims' files are partitions of its disks.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.mkfs == Mkfs::Raw
+    }
+
     /// Whether its disks hold ext2, which `e2fsck` and stock ext2 can judge.
     pub(crate) fn is_ext2(&self) -> bool {
         self.mkfs == Mkfs::Ext2
@@ -44,7 +49,7 @@ impl FileSystem {
         let name = format!("{}.img", bench.name());
         match self.mkfs {
             Mkfs::Ext2 => Some(masters.join(name)),
-            Mkfs::Program(_) => Some(masters.join(self.name).join(name)),
+            Mkfs::Program(_) | Mkfs::Raw => Some(masters.join(self.name).join(name)),
             Mkfs::Memory => None,
         }
     }
@@ -81,7 +86,7 @@ pub(crate) const EXT2: FileSystem = foreign("ext2", Mkfs::Ext2);
 pub(crate) const COHFS: FileSystem = ours("cohfs", "", "strict");
 
 /// Everything that can be asked for.
-pub(crate) const ALL: [FileSystem; 14] = [
+pub(crate) const ALL: [FileSystem; 15] = [
     COHFS,
     ours("cohfs-mainline", "coherency=mainline", "mainline"),
     ours("cohfs-seed", "coherency=seed", "seed"),
@@ -113,6 +118,7 @@ pub(crate) const ALL: [FileSystem; 14] = [
         nfs: true,
         ..COHFS
     },
+    foreign("raw", Mkfs::Raw),
 ];
 
 /// Stands for cohfs under each of its policies.

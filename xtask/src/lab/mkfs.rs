@@ -10,6 +10,7 @@ use super::filesystem::FileSystem;
 use super::images::{Bench, Format};
 use super::outcome::{Trouble, VmOutcome};
 use super::plan;
+use super::raw;
 use crate::bundle::{Launcher, Recipe};
 use crate::context::Context;
 use crate::exit::missing;
@@ -28,6 +29,8 @@ pub(crate) enum Mkfs {
     Program(&'static Program),
     /// Not at all: it lives in memory.
     Memory,
+    /// Not at all: the disk itself is used.
+    Raw,
 }
 
 /// What makes an empty file system.
@@ -123,7 +126,7 @@ impl Mkfs {
         let mut own: Vec<Bench> = Vec::new();
         for bench in benches {
             let (kind, block_size) = match self {
-                Self::Ext2 => (bench.kind, bench.format.block_size),
+                Self::Ext2 | Self::Raw => (bench.kind, bench.format.block_size),
                 Self::Program(program) => (bench.kind, program.block_size(bench)),
                 Self::Memory => (DiskKind::Plain, 4096),
             };
@@ -195,15 +198,19 @@ pub(crate) fn make_images(
 ) -> Result<Vec<Trouble>> {
     let mut disks = Vec::new();
     for fs in filesystems {
-        let Mkfs::Program(program) = fs.mkfs else {
+        if matches!(fs.mkfs, Mkfs::Ext2 | Mkfs::Memory) {
             continue;
-        };
+        }
         let dir = masters.join(fs.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         for bench in fs.mkfs.benches(benches) {
             let image = dir.join(format!("{}.img", bench.name()));
-            program.make(lab.ctx, bench.format.block_size, &image)?;
-            disks.push((fs, bench, image));
+            if let Mkfs::Program(program) = fs.mkfs {
+                program.make(lab.ctx, bench.format.block_size, &image)?;
+                disks.push((fs, bench, image));
+            } else {
+                raw::make_image(&image)?;
+            }
         }
     }
     let mut troubles = Vec::new();
@@ -287,6 +294,7 @@ mod tests {
         let of = |mkfs: Mkfs| summary(&mkfs.benches(&benches));
         let name = |name: &str, count| (name.to_owned(), count);
         assert_eq!(of(Mkfs::Ext2), summary(&benches));
+        assert_eq!(of(Mkfs::Raw), summary(&benches));
         assert_eq!(of(Mkfs::Program(&XFS)), summary(&benches));
         assert_eq!(
             of(Mkfs::Program(&F2FS)),

@@ -17,6 +17,7 @@ mod nfs;
 mod on_host;
 mod outcome;
 mod plan;
+mod raw;
 mod report;
 mod results;
 mod rundir;

@@ -7,6 +7,7 @@ use super::catalogue::DiskKind;
 use super::filesystem::FileSystem;
 use super::images::Bench;
 use super::nfs;
+use super::raw;
 use qemu_runner::{Action, Expect, Step};
 
 /// Seconds that a claim may take, on a fast machine: some do as much as there is to do, and machines
@@ -28,9 +29,10 @@ pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<S
     }
     steps.push(together("claims", benches, |bench| {
         let name = bench.name();
-        let mount = match fs.nfs {
-            true => nfs::mount(bench),
-            false => mount(&name, &name, fs, &bench.mount_point(), false),
+        let mount = match fs {
+            _ if fs.nfs => nfs::mount(bench),
+            _ if fs.is_raw() => raw::partition(bench),
+            _ => mount(&name, &name, fs, &bench.mount_point(), false),
         };
         vec![mount, run_claims(bench, slowdown)]
     }));
@@ -40,6 +42,10 @@ pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<S
             vec![nfs::umount(bench)]
         }));
         steps.extend(nfs::stop());
+    }
+    if fs.is_raw() {
+        // Nothing is mounted, and nobody else knows what the disk holds.
+        return steps;
     }
     if !fs.is_ext2() {
         // Nothing else reads this format, so there is nothing to compare with.

@@ -101,6 +101,8 @@ impl Mount {
             .write(true)
             .open(&self.source)
             .and_then(|device| {
+                // What an earlier claim had fail is told to the first who asks: not to us.
+                let _ = device.sync_all();
                 work(&device)?;
                 device.sync_all()
             });

@@ -203,6 +203,12 @@ const TIMELINES: &[(&str, &[Act])] = &[
         act("others", "read(2) of page 2", 4, 4),
         act("checker", "over before the write is?", 5, 5),
     ]),
+    ("V11", &[
+        act("cutter", "set_len on a mount with sync", 0, 6),
+        act("disk", "inode in flight", 1, 6),
+        act("reader", "read(2) of page 0, which is not cached", 2, 4),
+        act("checker", "over before the cut is?", 5, 5),
+    ]),
     ("W2", &[
         act("writer", "direct write of a range", 0, 5),
         act("disk", "range in flight", 1, 5),

@@ -16,6 +16,13 @@ use std::time::Duration;
 /// Memory of a guest, in MiB. KASAN's shadow is an eighth of it on top.
 const MEMORY: u32 = 768;
 
+/// Processors of a guest in which several things are to be done at once.
+pub(crate) const SEVERAL: u32 = 2;
+
+/// The processor of a guest in which one thing is done after another. Another one would cost as much as it
+/// gives: to wake it up is an interrupt, which an emulated processor takes long for.
+pub(crate) const ONE: u32 = 1;
+
 /// Where the module is in the guest.
 pub(crate) const MODULE: &str = "/lib/cohfs.ko";
 
@@ -43,6 +50,8 @@ pub(crate) struct Lab<'a> {
 pub(crate) struct Boot {
     /// Its name, and that of its directory of results.
     pub(crate) name: String,
+    /// How many processors it has, if it is not for counting.
+    pub(crate) cpus: u32,
     /// Its disks; the images are written to.
     pub(crate) disks: Vec<Disk>,
     /// What it does.
@@ -93,6 +102,16 @@ impl<'a> Lab<'a> {
     pub(crate) fn boot(&self, boot: Boot, on_event: &mut dyn FnMut(&Event)) -> Result<Report> {
         let mut machine = machine(&self.artifacts, &self.accel, boot.disks);
         machine.memory = self.memory;
+        if !self.accel.is_counting() {
+            machine.cpus = boot.cpus;
+        }
+        if self.artifacts.variant == Variant::Debug && self.accel.name() == "tcg" {
+            // A timer that is set is a write to a device, which takes an emulated processor long, and this
+            // kernel sets one whenever it goes to sleep and wakes up. With a tick it need not.
+            machine
+                .append
+                .extend(["highres=off", "nohz=off"].map(str::to_owned));
+        }
         machine.append.extend(boot.append);
         machine.files.extend(boot.files);
         let job = Job {
@@ -146,7 +165,7 @@ pub(crate) fn machine(artifacts: &Artifacts, accel: &Accel, disks: Vec<Disk>) ->
             file(&artifacts.busybox, BUSYBOX),
         ],
         disks,
-        cpus: if accel.is_counting() { 1 } else { 2 },
+        cpus: if accel.is_counting() { ONE } else { SEVERAL },
         memory: MEMORY,
         // Some claims write the device under a mounted file system, as another node would.
         append: vec!["bdev_allow_write_mounted=1".to_owned()],

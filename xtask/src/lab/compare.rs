@@ -4,7 +4,7 @@
 //! its own, on copies of one set of images.
 
 use super::accel::Choice;
-use super::boot::{Boot, Lab, side_by_side};
+use super::boot::{self, Boot, Lab, side_by_side};
 use super::catalogue::{self, Claim, Finding, Verdict};
 use super::filesystem::{self, FileSystem};
 use super::images::{self, Bench};
@@ -191,6 +191,7 @@ pub(crate) fn try_claims(
     let claims: usize = benches.iter().map(|bench| bench.claims.len()).sum();
     let boot = Boot {
         name: fs.name.to_owned(),
+        cpus: boot::SEVERAL,
         disks,
         steps: plan::claims(fs, benches, lab.slowdown()),
         append: Vec::new(),

@@ -4,7 +4,7 @@
 //! machine, and given the claims' files by the guest's kernel, which is the only one that is sure
 //! to know how.
 
-use super::boot::{Boot, CLAIMS, Lab};
+use super::boot::{self, Boot, CLAIMS, Lab};
 use super::catalogue::DiskKind;
 use super::filesystem::FileSystem;
 use super::images::{Bench, Format};
@@ -254,6 +254,7 @@ fn fill(lab: &Lab<'_>, name: &str, disks: &[(&FileSystem, Bench, PathBuf)]) -> R
     }
     let boot = Boot {
         name: name.to_owned(),
+        cpus: boot::ONE,
         disks: of_machine,
         steps,
         append: Vec::new(),

@@ -3,7 +3,7 @@
 //! The machine that is measured in: a disk for each file system, all of them alike, filled from an
 //! image by the guest.
 
-use super::super::boot::{Boot, CLAIMS};
+use super::super::boot::{self, Boot, CLAIMS};
 use super::super::filesystem::FileSystem;
 use super::super::images::{self, Format};
 use super::super::plan;
@@ -148,6 +148,7 @@ pub(super) fn boot(
     };
     Ok(Boot {
         name: NAME.to_owned(),
+        cpus: boot::SEVERAL,
         disks,
         steps,
         append,

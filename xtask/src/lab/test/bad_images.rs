@@ -4,7 +4,7 @@
 //! them changed.
 
 use super::Group;
-use crate::lab::boot::{BUSYBOX, Boot, CLAIMS, Lab};
+use crate::lab::boot::{self, BUSYBOX, Boot, CLAIMS, Lab};
 use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -51,6 +51,7 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     let step = lab.ctx.ui.step("Test", "bad images");
     let boot = Boot {
         name: NAME.to_owned(),
+        cpus: boot::ONE,
         disks: Vec::new(),
         steps,
         append: Vec::new(),

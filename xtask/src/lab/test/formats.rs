@@ -4,7 +4,7 @@
 //! the same from each.
 
 use super::Group;
-use crate::lab::boot::{Boot, Lab};
+use crate::lab::boot::{self, Boot, Lab};
 use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -57,6 +57,7 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     let step = lab.ctx.ui.step("Test", "formats");
     let boot = Boot {
         name: NAME.to_owned(),
+        cpus: boot::ONE,
         disks,
         steps,
         append: Vec::new(),

@@ -3,8 +3,8 @@
 //! The same random steps on cohfs and on stock ext2: both must answer alike, and either must read
 //! what the other has written.
 
-use super::{Extent, Group};
-use crate::lab::boot::{BUSYBOX, Boot, CLAIMS, Lab};
+use super::{Extent, Group, Job};
+use crate::lab::boot::{self, BUSYBOX, Boot, CLAIMS, Lab};
 use crate::lab::filesystem::{COHFS, EXT2, FileSystem};
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -68,24 +68,53 @@ impl Disks {
     }
 }
 
-/// Compares the two with every block size, has cohfs alone do what ext2 refuses, fills a small disk, and kills a run in its middle.
-pub(super) fn tests(lab: &Lab<'_>, extent: Extent, seed: Option<u64>) -> Result<Group> {
-    let count = match extent {
-        Extent::Bounded => 500,
-        Extent::Full => 20_000,
+/// What one machine does.
+struct Part {
+    name: &'static str,
+    /// The block sizes with which the two are compared, and cohfs alone does what ext2 refuses.
+    block_sizes: &'static [u32],
+    /// Whether it fills small disks, and kills a run in its middle.
+    small: bool,
+}
+
+/// All of it in one machine; or in four, as it takes hours.
+pub(super) fn machines(extent: Extent, seed: Option<u64>) -> Vec<Job> {
+    let part = |name, block_sizes, small| Part {
+        name,
+        block_sizes,
+        small,
+    };
+    let (count, parts) = match extent {
+        Extent::Bounded => (500, vec![part(NAME, &BLOCK_SIZES[..], true)]),
+        Extent::Full => (
+            20_000,
+            vec![
+                part("generator-1k", &BLOCK_SIZES[..1], false),
+                part("generator-2k", &BLOCK_SIZES[1..2], false),
+                part("generator-4k", &BLOCK_SIZES[2..], false),
+                part("generator-small", &[], true),
+            ],
+        ),
     };
     let seed = seed.unwrap_or(SEED);
+    let job =
+        |part| -> Job { Box::new(move |lab: &Lab<'_>| tests(lab, &part, Random { seed, count })) };
+    parts.into_iter().map(job).collect()
+}
+
+fn tests(lab: &Lab<'_>, part: &Part, random: Random) -> Result<Group> {
+    let Random { seed, count } = random;
     // It takes some hundreds until the disk is full for the first time.
     let filling = count.max(1_000);
     let random = |count| Random { seed, count };
-    let dir = lab.dir.path().join(NAME);
+    let dir = lab.dir.path().join(part.name);
     std::fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
     let mut disks = Disks {
         dir: dir.clone(),
         disks: Vec::new(),
     };
     let mut steps = vec![plan::insmod()];
-    for block_size in BLOCK_SIZES {
+    for &block_size in part.block_sizes {
         for driver in &DRIVERS {
             disks.add(&format!("{}-{block_size}", driver.name), block_size, ROOMY)?;
         }
@@ -93,17 +122,20 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent, seed: Option<u64>) -> Result<
         disks.add(&alone_disk(block_size), block_size, ROOMY)?;
         steps.extend(alone(lab, block_size, random(count)));
     }
-    for driver in &DRIVERS {
-        disks.add(&format!("{}-small", driver.name), 1024, SMALL)?;
-        steps.extend(fill(lab, driver, random(filling)));
+    if part.small {
+        for driver in &DRIVERS {
+            disks.add(&format!("{}-small", driver.name), 1024, SMALL)?;
+            steps.extend(fill(lab, driver, random(filling)));
+        }
+        disks.add("killed", 1024, ROOMY)?;
+        steps.extend(kill(seed));
     }
-    disks.add("killed", 1024, ROOMY)?;
-    steps.extend(kill(seed));
     steps.push(plan::rmmod());
 
-    let step = lab.ctx.ui.step("Test", "random steps");
+    let step = lab.ctx.ui.step("Test", part.name);
     let boot = Boot {
-        name: NAME.to_owned(),
+        name: part.name.to_owned(),
+        cpus: boot::ONE,
         disks: disks.disks.clone(),
         steps,
         append: Vec::new(),
@@ -111,13 +143,13 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent, seed: Option<u64>) -> Result<
         seconds: 60 + count / 10,
     };
     let report = lab.boot(boot, &mut |_| ())?;
-    step.done("random steps");
-    let mut outcome = VmOutcome::new(NAME, &report);
+    step.done(part.name);
+    let mut outcome = VmOutcome::new(part.name, &report);
     let mut tests = Vec::new();
     let mut test = |name: &str, step: &str| {
         tests.push(super::from_step(NAME, name, &report, step));
     };
-    for block_size in BLOCK_SIZES {
+    for &block_size in part.block_sizes {
         let steps = random_steps(block_size);
         test(&format!("{count} steps, blocks of {block_size}"), &steps);
         let steps = alone_steps(block_size);
@@ -130,13 +162,15 @@ pub(super) fn tests(lab: &Lab<'_>, extent: Extent, seed: Option<u64>) -> Result<
             outcome.compare_digests(&pair[1].name, pair[0], pair[1]);
         }
     }
-    for driver in &DRIVERS {
-        let steps = fill_steps(driver);
-        test(&format!("{filling} steps fill {}", driver.name), &steps);
-        let name = format!("blocks, inodes and names of {} are used up", driver.name);
-        test(&name, &exhaust_step(driver));
+    if part.small {
+        for driver in &DRIVERS {
+            let steps = fill_steps(driver);
+            test(&format!("{filling} steps fill {}", driver.name), &steps);
+            let name = format!("blocks, inodes and names of {} are used up", driver.name);
+            test(&name, &exhaust_step(driver));
+        }
+        test("a run that is killed", "kill");
     }
-    test("a run that is killed", "kill");
     let [ours, theirs] = DRIVERS.map(|driver| report.step(&exhaust_step(&driver)));
     if let (Some(ours), Some(theirs)) = (ours, theirs) {
         outcome.compare_digests("a disk that is used up", ours, theirs);

@@ -3,7 +3,7 @@
 //! Load, mount, unmount and unload, again and again: nothing may be left behind.
 
 use super::Group;
-use crate::lab::boot::{Boot, CLAIMS, Lab};
+use crate::lab::boot::{self, Boot, CLAIMS, Lab};
 use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -62,6 +62,7 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     let step = lab.ctx.ui.step("Test", "lifecycle");
     let boot = Boot {
         name: NAME.to_owned(),
+        cpus: boot::ONE,
         disks,
         steps,
         append: vec!["kmemleak=on".to_owned()],

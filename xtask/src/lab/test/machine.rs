@@ -3,7 +3,7 @@
 //! A machine that works on empty disks: put together, booted, and its images judged.
 
 use super::Group;
-use crate::lab::boot::{BUSYBOX, Boot, Lab};
+use crate::lab::boot::{self, BUSYBOX, Boot, Lab};
 use crate::lab::filesystem::FileSystem;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -19,6 +19,8 @@ pub(super) struct Machine<'a> {
     pub(super) lab: &'a Lab<'a>,
     name: &'static str,
     dir: PathBuf,
+    /// How many processors it has.
+    pub(super) cpus: u32,
     /// Those to look at when all is over.
     images: Vec<PathBuf>,
     pub(super) disks: Vec<Disk>,
@@ -35,6 +37,7 @@ impl<'a> Machine<'a> {
             lab,
             name,
             dir,
+            cpus: boot::SEVERAL,
             images: Vec::new(),
             disks: Vec::new(),
             files: Vec::new(),
@@ -94,6 +97,7 @@ impl<'a> Machine<'a> {
         let step = self.lab.ctx.ui.step("Test", self.name);
         let boot = Boot {
             name: self.name.to_owned(),
+            cpus: self.cpus,
             disks: self.disks,
             steps: self.steps,
             append: Vec::new(),

@@ -176,8 +176,7 @@ fn jobs(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Job>> {
         groups.push(Box::new(lifecycle::tests));
     }
     if arguments.wants("generator") {
-        let seed = arguments.seed;
-        groups.push(Box::new(move |lab| generator::tests(lab, extent, seed)));
+        groups.extend(generator::machines(extent, arguments.seed));
     }
     if arguments.wants(storm::NAME) {
         groups.extend(storm::machines(extent));

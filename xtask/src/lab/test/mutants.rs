@@ -7,7 +7,7 @@
 //! `cargo xtask test mutants --seed N` repeats one.
 
 use super::{Extent, Group, Job};
-use crate::lab::boot::{Boot, Lab};
+use crate::lab::boot::{self, Boot, Lab};
 use crate::lab::filesystem::COHFS;
 use crate::lab::images::{self, Format};
 use crate::lab::outcome::VmOutcome;
@@ -112,6 +112,7 @@ fn tests(lab: &Lab<'_>, seeds: Range<u64>) -> Result<Group> {
     let tried = u32::try_from(seeds.end - seeds.start).unwrap_or(u32::MAX);
     let boot = Boot {
         name: name.clone(),
+        cpus: boot::ONE,
         disks: vec![Disk {
             serial: "scratch".to_owned(),
             image: scratch.clone(),

@@ -8,7 +8,7 @@
 
 use super::{Suite, TOOLS, add_tools, tool};
 use crate::crates::Crate;
-use crate::lab::boot::{BUSYBOX, Lab};
+use crate::lab::boot::{self, BUSYBOX, Lab};
 use crate::lab::filesystem::COHFS;
 use crate::lab::test::machine::{Machine, group, script};
 use crate::lab::test::{Extent, Group, from_step};
@@ -53,6 +53,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         Extent::Full => (100_000, 400),
     };
     let mut machine = Machine::new(lab, NAME)?;
+    machine.cpus = boot::ONE;
     machine.program(FSX.ensure(lab.ctx)?, "/bin/fsx");
     machine.text("/etc/file.toml", FILE)?;
     machine.text("/etc/device.toml", DEVICE)?;

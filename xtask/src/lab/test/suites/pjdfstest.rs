@@ -5,7 +5,7 @@
 
 use super::Suite;
 use crate::crates::Crate;
-use crate::lab::boot::{BUSYBOX, Lab};
+use crate::lab::boot::{self, BUSYBOX, Lab};
 use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::results::Status;
 use crate::lab::test::machine::{Machine, group, result, script};
@@ -73,6 +73,7 @@ enum Verdict {
 fn tests(lab: &Lab<'_>, _extent: Extent) -> Result<Group> {
     const SECONDS: u32 = 30;
     let mut machine = Machine::new(lab, NAME)?;
+    machine.cpus = boot::ONE;
     machine.program(PJDFSTEST.ensure(lab.ctx)?, "/bin/pjdfstest");
     // Programs that some tests start.
     let links = format!(

@@ -75,8 +75,14 @@ ifneq ($(KDIR),)
 conf := $(KDIR)/include/config/auto.conf
 option = $(strip $(shell sed -n 's/^$(1)=//p' $(conf) 2>/dev/null))
 
-# The same C compiler: LLVM=-19 for a tree built with clang 19, unless you know better.
-ifeq ($(LLVM)$(origin CC),default)
+# The same C compiler: LLVM=-19 for a tree built with clang 19, unless you know better. DKMS does not: it says
+# CC=clang LD=ld.lld of each such tree, whatever these are called.
+given-cc := $(if $(filter-out default,$(origin CC)),$(CC))
+ifeq ($(given-cc)$(shell command -v clang),clang)
+given-cc :=
+MAKEOVERRIDES :=
+endif
+ifeq ($(LLVM)$(given-cc),)
 ifeq ($(call option,CONFIG_CC_IS_CLANG),y)
 clang-release := $(shell echo $$(( $(call option,CONFIG_CLANG_VERSION) / 10000 )))
 LLVM := $(if $(shell command -v clang-$(clang-release)),-$(clang-release),1)
@@ -99,7 +105,7 @@ endif
 endif
 
 kbuild = $(MAKE) -C '$(KDIR)' M='$(CURDIR)' $(if $(LLVM),LLVM=$(LLVM)) \
-	$(if $(filter-out default,$(origin CC)),CC='$(CC)') \
+	$(if $(given-cc),CC='$(given-cc)') \
 	RUSTC='$(RUSTC)' BINDGEN='$(BINDGEN)' CLIPPY_DRIVER='$(dir $(RUSTC))clippy-driver'
 
 # Without one of these the module would be built, and not be loaded.

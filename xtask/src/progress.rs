@@ -41,6 +41,11 @@ impl Ui {
         self.bars.suspend(|| eprintln!("{line}"));
     }
 
+    /// Prints one line of results on standard output, without tearing a bar.
+    pub(crate) fn result(&self, line: impl Display) {
+        self.bars.suspend(|| println!("{line}"));
+    }
+
     /// Begins a step of unknown length.
     pub(crate) fn step(&self, verb: &str, text: impl Into<String>) -> Step {
         self.begin(verb, text.into(), None)

@@ -110,9 +110,8 @@ impl Group {
         }
     }
 
-    /// Adds another group, and tells how its tests went.
+    /// Adds another group.
     fn take(&mut self, group: Self) {
-        group.tests.iter().for_each(tell);
         self.tests.extend(group.tests);
         self.exits.extend(group.exits);
         self.splats += group.splats;
@@ -124,7 +123,15 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     let began = Instant::now();
     let lab = Lab::open(ctx, arguments.variant, choice)?;
     let mut all = Group::default();
-    for group in side_by_side(jobs(&lab, arguments)?, lab.at_once(), |job| job(&lab)) {
+    // Told as soon as it is known: who gives up before the end has that much.
+    let tell_of = |job: Job| -> Result<Group> {
+        let group = job(&lab)?;
+        for test in &group.tests {
+            ctx.ui.result(line(test));
+        }
+        Ok(group)
+    };
+    for group in side_by_side(jobs(&lab, arguments)?, lab.at_once(), tell_of) {
         all.take(group?);
     }
     let results = Results {
@@ -227,7 +234,7 @@ fn checks(ctx: &Context) -> Group {
 }
 
 /// One line for a test.
-fn tell(test: &TestResult) {
+fn line(test: &TestResult) -> String {
     let (verdict, why) = match &test.status {
         Status::Passed => ("PASS", ""),
         Status::Failed(why) => ("FAIL", why.lines().next().unwrap_or_default()),
@@ -235,10 +242,10 @@ fn tell(test: &TestResult) {
     };
     let separator = if why.is_empty() { "" } else { ": " };
     let time = test.time.as_secs_f64();
-    println!(
+    format!(
         "{verdict:>12} [{time:>8.3}s] {} {}{separator}{why}",
         test.suite, test.name
-    );
+    )
 }
 
 /// Repeats the failures with what is known of them, and counts.

@@ -44,6 +44,9 @@ pub const EXEC_STORM: &str = "exec-storm";
 /// How long a storm may take beyond its time, to get ready and to look at everything at the end.
 const STORM_GRACE: Duration = Duration::from_secs(180);
 
+/// How many times as long as others a claim may take that says it takes long.
+const PATIENCE: u32 = 4;
+
 /// How long a killed process may take to go before it counts as unkillable.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -138,7 +141,8 @@ fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, Str
         "--claim".as_ref(),
         claim.id.as_ref(),
     ];
-    let outcome = supervise(dir, &arguments, timeout)?;
+    let patience = if claim.needs.patience { PATIENCE } else { 1 };
+    let outcome = supervise(dir, &arguments, timeout * patience)?;
     if claim.needs.faults {
         faults::clear(dir);
         // Which may be devices themselves.

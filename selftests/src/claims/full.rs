@@ -207,6 +207,9 @@ fn make_one_more(room: &Room, made: u64) -> io::Result<()> {
 fn every_inode_can_be_used_and_comes_back(stage: &Stage<'_>) -> Result<Outcome> {
     let room = Room::new(stage)?;
     let mut judge = Judge::new();
+    if room.free.1 == 0 {
+        return Err(skip("its inodes are not counted, and so never used up"));
+    }
     // One is the room itself.
     let free = room.free.1.saturating_sub(1);
     let mut made = 0;

@@ -119,10 +119,12 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
             step.tick();
         }
     };
-    let outcomes = side_by_side(filesystems.clone(), lab.at_once(), |fs| {
+    // Those at the end of the list take the longest, and so begin.
+    let longest_first = filesystems.iter().rev().copied().collect();
+    let outcomes = side_by_side(longest_first, lab.at_once(), |fs| {
         try_claims(&lab, &fs, &benches, masters.path(), &on_event)
     });
-    let outcomes: Vec<_> = outcomes.into_iter().collect::<Result<_>>()?;
+    let outcomes: Vec<_> = outcomes.into_iter().rev().collect::<Result<_>>()?;
     step.done(format_args!(
         "{} on {} file systems",
         claims.len(),

@@ -36,7 +36,7 @@ pub struct Mount {
 }
 
 /// Options that are not the file system's own.
-const FLAGS: [(&str, MountFlags); 11] = [
+const FLAGS: [(&str, MountFlags); 13] = [
     ("rw", MountFlags::empty()),
     ("async", MountFlags::empty()),
     ("relatime", MountFlags::empty()),
@@ -48,7 +48,13 @@ const FLAGS: [(&str, MountFlags); 11] = [
     ("nodiratime", MountFlags::NODIRATIME),
     ("sync", MountFlags::SYNCHRONOUS),
     ("dirsync", MountFlags::DIRSYNC),
+    // What ext4 shows of its state.
+    (BROKEN, MountFlags::empty()),
+    ("shutdown", MountFlags::empty()),
 ];
+
+/// How ext4 shows that it is read-only because its journal could not be written.
+const BROKEN: &str = "emergency_ro";
 
 impl Mount {
     /// Looks at what is mounted on `dir`; `EINVAL` if nothing is, as `umount(2)` says it.
@@ -111,6 +117,14 @@ impl Mount {
         done.with_context(|| format!("writing {}", self.source.display()))
     }
 
+    /// Mounts again what is read-only because an error broke it.
+    pub fn mend(&self) -> Result<(), Errno> {
+        match self.shows(BROKEN) {
+            true => self.again(),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the file system is of the family of ext2, with its options.
     pub fn is_ext(&self) -> bool {
         ["cohfs", "ext2", "ext3", "ext4"].contains(&&*self.kind)
@@ -123,10 +137,13 @@ impl Mount {
 
     /// Whether `/proc/mounts` shows the option now.
     pub fn shows(&self, option: &str) -> bool {
-        Self::of(&self.dir).is_ok_and(|now| {
-            let options = now.options.to_string_lossy();
-            options.split(',').any(|shown| shown == option)
-        })
+        let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let mut lines = table.lines().rev().map(|line| line.split(' ').skip(1));
+        let own = lines.find_map(|mut words| {
+            let at = words.next()?;
+            (Path::new(at) == self.dir).then(|| words.nth(1)).flatten()
+        });
+        own.is_some_and(|options| options.split(',').any(|shown| shown == option))
     }
 
     /// Mounts it with `options`; nothing of it is mounted.

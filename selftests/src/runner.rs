@@ -27,6 +27,7 @@ use crate::freeze;
 use crate::hazard;
 use crate::kernel_log::KernelLog;
 use crate::ktap::Ktap;
+use crate::mount::Mount;
 use crate::registry::Claim;
 use crate::registry::Stage;
 use crate::storm;
@@ -152,6 +153,10 @@ fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, Str
     }
     if hazard::of(claim).is_some() && outcome.0.verdict != Verdict::Hang {
         forget_errors(dir);
+        if let Ok(mount) = Mount::of(dir) {
+            // What cannot be mended shows in what is tried next.
+            let _ = mount.mend();
+        }
     }
     Ok(outcome)
 }

@@ -7,7 +7,6 @@
 //! sync began that came to its end.
 
 use super::{
-    File,
     FileSystem,
     Inode, //
 };
@@ -72,19 +71,5 @@ impl<T: FileSystem> Inode<T> {
         // Two at a time may leave the smaller number, and somebody syncs once more.
         changes.flushed.store(made, Relaxed);
         Ok(())
-    }
-}
-
-impl<T: FileSystem> File<T> {
-    /// Writes out what is dirty of the file's data in `start..=end`, and its inode, and makes the
-    /// device write its cache. Only the inode's size and blocks matter if `datasync`.
-    ///
-    /// # Errors
-    ///
-    /// Those of all writes of the file since the last call on this open file.
-    pub(crate) fn sync(&self, start: i64, end: i64, datasync: bool) -> Result {
-        let inode = self.inode();
-        inode.sb().check_up()?;
-        inode.flush(|| self.simple_fsync(start, end, datasync))
     }
 }

@@ -114,10 +114,19 @@ impl<T: FileSystem> File<T> {
         self.sync(start, end, false)
     }
 
-    /// As C's `simple_fsync`; see [`Self::sync`].
-    pub(super) fn simple_fsync(&self, start: i64, end: i64, datasync: bool) -> Result {
-        // SAFETY: Valid by the type invariants.
-        to_result(unsafe { bindings::simple_fsync(self.0.get(), start, end, datasync.into()) })
+    /// Writes out what is dirty of the file's data in `start..=end`, and its inode, and makes the
+    /// device write its cache. Only the inode's size and blocks matter if `datasync`.
+    ///
+    /// # Errors
+    ///
+    /// Those of all writes of the file since the last call on this open file.
+    pub(crate) fn sync(&self, start: i64, end: i64, datasync: bool) -> Result {
+        let inode = self.inode();
+        inode.sb().check_up()?;
+        inode.flush(|| {
+            // SAFETY: Valid by the type invariants.
+            to_result(unsafe { bindings::simple_fsync(self.0.get(), start, end, datasync.into()) })
+        })
     }
 }
 

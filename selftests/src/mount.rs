@@ -33,6 +33,8 @@ pub struct Mount {
     kind: String,
     flags: MountFlags,
     options: CString,
+    /// Flags and options as they stand in the table, and what else is told there.
+    shown: String,
 }
 
 /// Options that are not the file system's own.
@@ -67,15 +69,16 @@ impl Mount {
     /// Reads a line of `/proc/self/mounts`.
     fn read(line: &str, dir: &Path) -> Option<Self> {
         let mut words = line.split(' ');
-        let (source, at, kind, options) =
+        let (source, at, kind, shown) =
             (words.next()?, words.next()?, words.next()?, words.next()?);
-        let (flags, options) = split(options).ok()?;
+        let (flags, options) = split(shown).ok()?;
         (Path::new(at) == dir).then(|| Self {
             dir: dir.to_owned(),
             source: source.into(),
             kind: kind.to_owned(),
             flags,
             options,
+            shown: shown.to_owned(),
         })
     }
 
@@ -137,13 +140,7 @@ impl Mount {
 
     /// Whether `/proc/mounts` shows the option now.
     pub fn shows(&self, option: &str) -> bool {
-        let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mut lines = table.lines().rev().map(|line| line.split(' ').skip(1));
-        let own = lines.find_map(|mut words| {
-            let at = words.next()?;
-            (Path::new(at) == self.dir).then(|| words.nth(1)).flatten()
-        });
-        own.is_some_and(|options| options.split(',').any(|shown| shown == option))
+        Self::of(&self.dir).is_ok_and(|now| now.shown.split(',').any(|shown| shown == option))
     }
 
     /// Mounts it with `options`; nothing of it is mounted.

@@ -55,13 +55,8 @@ impl NullDisk {
 
     /// Its node in `/dev`.
     pub fn node(&self) -> PathBuf {
-        // The driver calls it as its directory is called, and older ones by a number.
-        let named = Path::new("/dev").join(self.config.file_name().unwrap_or_default());
-        if named.exists() {
-            return named;
-        }
-        let number = fs::read_to_string(self.config.join("index")).unwrap_or_default();
-        Path::new("/dev").join(format!("nullb{}", number.trim()))
+        // The driver calls it as its directory is called.
+        Path::new("/dev").join(self.config.file_name().unwrap_or_default())
     }
 }
 

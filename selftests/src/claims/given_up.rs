@@ -21,6 +21,7 @@ use super::scratch::Scratch;
 use super::volume::again;
 use super::volume::fails;
 use super::volume::mounted;
+use super::volume::mounted_as_ext;
 use super::volume::remount;
 use crate::device::Device;
 use crate::freeze::Frozen;
@@ -202,10 +203,7 @@ fn find_pointer(stage: &Stage<'_>, path: &Path) -> Result<(u64, u32)> {
 }
 
 fn damage_makes_it_read_only_if_asked_for(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has no errors="));
-    }
+    let mount = mounted_as_ext(stage, "it has no errors=")?;
     let mut judge = Judge::new();
     let room = Scratch::new(stage)?;
     let path = room.join("damaged");

@@ -32,6 +32,7 @@ use super::attributes::set;
 use super::scratch::Scratch;
 use super::scratch::touch;
 use super::volume::mounted;
+use super::volume::mounted_as_ext;
 use super::volume::remount;
 use crate::aligned::Aligned;
 use crate::judge::Judge;
@@ -88,10 +89,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 ];
 
 fn attributes_and_lists_go_and_come_with_their_options(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has not the options of ext2"));
-    }
+    let mount = mounted_as_ext(stage, "it has not the options of ext2")?;
     let room = Scratch::new(stage)?;
     let file = room.join("file");
     touch(&file)?;

@@ -23,7 +23,7 @@ use super::errors::fail_to_write_out;
 use super::errors::require_told;
 use super::errors::settle;
 use super::scratch::Scratch;
-use super::volume::mounted;
+use super::volume::mounted_as_ext;
 use crate::device::Device;
 use crate::mount::make_ext2;
 use crate::null_disk::NullDisk;
@@ -209,10 +209,7 @@ fn durable_asynchronous_write_syncs_what_leads_to_it(stage: &Stage<'_>) -> Resul
 }
 
 fn durable_asynchronous_write_flushes_what_leads_to_it(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("the disk for it is made as ext2"));
-    }
+    let mount = mounted_as_ext(stage, "the disk for it is made as ext2")?;
     let disk = NullDisk::new()?;
     make_ext2(&disk.node())?;
     let room = Scratch::new(stage)?;

@@ -22,6 +22,7 @@ use super::scratch::Scratch;
 use super::volume::again;
 use super::volume::fails;
 use super::volume::mounted;
+use super::volume::mounted_as_ext;
 use super::volume::remount;
 use crate::judge::Judge;
 use crate::registry::Claim;
@@ -199,10 +200,7 @@ fn name_of_the_volume_is_told_set_and_kept(stage: &Stage<'_>) -> Result<Outcome>
 }
 
 fn copy_of_the_super_block_is_as_good_to_read_from(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has no sb="));
-    }
+    let mount = mounted_as_ext(stage, "it has no sb=")?;
     let mut judge = Judge::new();
     let room = Scratch::new(stage)?;
     let path = room.join("file");
@@ -246,10 +244,7 @@ fn copy_of_the_super_block_is_as_good_to_read_from(stage: &Stage<'_>) -> Result<
 fn owners_are_as_wide_as_asked_for(stage: &Stage<'_>) -> Result<Outcome> {
     const WIDE: u32 = 70_000;
     const NOBODY: u32 = 65_534;
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has not the options of ext2"));
-    }
+    let mount = mounted_as_ext(stage, "it has not the options of ext2")?;
     let mut judge = Judge::new();
     let room = Scratch::new(stage)?;
     let give = |name: &str| -> Result<()> {

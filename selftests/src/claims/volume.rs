@@ -111,6 +111,15 @@ pub(super) fn mounted(stage: &Stage<'_>) -> Result<Mount> {
     Mount::of(stage.dir()?).map_err(|error| skip(format!("nothing of its own is mounted: {error}")))
 }
 
+/// As [`mounted`], for what only the family of ext2 has; otherwise `what` is the reason of the skip.
+pub(super) fn mounted_as_ext(stage: &Stage<'_>, what: &str) -> Result<Mount> {
+    let mount = mounted(stage)?;
+    match mount.is_ext() {
+        true => Ok(mount),
+        false => Err(skip(what)),
+    }
+}
+
 /// Unmounts and mounts again, or skips the claim if somebody uses it.
 pub(super) fn again(mount: &Mount) -> Result<()> {
     match mount.again() {
@@ -240,10 +249,7 @@ fn read_only_is_read_only_and_ends(stage: &Stage<'_>) -> Result<Outcome> {
 }
 
 fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> {
-    let mount = mounted(stage)?;
-    if !mount.is_ext() {
-        return Err(skip("it has not the options of ext2"));
-    }
+    let mount = mounted_as_ext(stage, "it has not the options of ext2")?;
     let mut judge = Judge::new();
     let room = Scratch::new(stage)?;
     std::os::unix::fs::chown(room.path(), None, Some(1234))?;

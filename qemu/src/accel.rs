@@ -99,8 +99,15 @@ impl Accel {
                 "-cpu",
                 "max,la57=off",
             ],
-            // Five levels of page tables cost time, and KASAN has tripped over them while booting.
-            None => vec!["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"],
+            // Five levels of page tables cost time, and KASAN has tripped over them while booting. Without
+            // `erms` the kernel copies to and from user memory by eight bytes; `rep movsb` is emulated
+            // byte by byte.
+            None => vec![
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max,la57=off,erms=off",
+            ],
         }
     }
 

@@ -179,6 +179,9 @@ impl Machine {
         if self.accel.name() == "tcg" {
             // A busy host may not run the guest's CPUs for a while. A minute or two is a lockup.
             words.extend(["watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120"]);
+            // What is at the same address in each process is translated once. And a page whose code was
+            // translated for thousands of addresses is slow to write to when it holds data later.
+            words.push("norandmaps");
         }
         if self.accel.is_counting() {
             // Checked against the other clocks, the counter would be found wanting. What is hashed

@@ -50,6 +50,11 @@ impl Counters {
         self.through_cache.add(1);
     }
 
+    /// Counts a direct write for which there was a way at once, beside others.
+    pub(crate) fn wrote_directly(&self) {
+        self.direct_writes.add(1);
+    }
+
     /// Calls `show` with the name and the value of each counter.
     pub(crate) fn each<E>(
         &self,

@@ -28,8 +28,7 @@
 //! with no folio locked, but with what the VFS locked before (`i_rwsem`, `mmap_lock`,
 //! `invalidate_lock`). Therefore *who holds a gate touches neither user memory nor any of these, and
 //! enters no second gate*; it waits for the device and for folio locks, whose holders do not wait for
-//! gates. In the debug kernel lockdep checks this at every
-//! place where somebody might wait.
+//! gates. In the debug kernel lockdep checks this at every place where somebody might wait.
 
 use super::Counters;
 use crate::pagecache::{
@@ -43,8 +42,8 @@ use crate::pagecache::{
 };
 use crate::prelude::*;
 
-/// The gate of one direct write. It opens again when this is dropped, which may be in interrupt
-/// context.
+/// The gate of a direct write that goes on by itself. It opens again when this is dropped, which may be
+/// in interrupt context.
 #[must_use = "the gate opens when it is dropped"]
 pub(crate) struct Gate<'a> {
     mapping: &'a AddressSpace,
@@ -68,12 +67,8 @@ impl<'a> Gate<'a> {
         range: ByteRange,
         counters: &Counters,
     ) -> Result<Self> {
-        let claim = Claim {
-            purpose: Purpose::Write,
-            range,
-        };
         let held = GateHeld::acquire();
-        let entry = mapping.in_flight().enter(claim, is_in_the_way)?;
+        let entry = mapping.in_flight().enter(write(range), is_in_the_way)?;
         counters.gate_waits.add(u64::from(entry.has_waited()));
         Ok(Self {
             mapping,
@@ -93,6 +88,35 @@ impl<'a> Gate<'a> {
     }
 }
 
+/// Stands for the gate of a direct write that is waited for, and has the page cache of the file.
+pub(crate) struct Inside<'a>(&'a AddressSpace);
+
+impl<'a> Inside<'a> {
+    /// Returns the page cache of the file.
+    pub(crate) fn mapping(&self) -> &'a AddressSpace {
+        self.0
+    }
+}
+
+/// As [`Gate::enter`], for as long as `act` takes. Needs no memory.
+///
+/// # Context
+///
+/// As [`Gate::enter`].
+pub(crate) fn during<R>(
+    mapping: &AddressSpace,
+    range: ByteRange,
+    counters: &Counters,
+    act: impl FnOnce(&Inside<'_>) -> R,
+) -> R {
+    let _held = GateHeld::acquire();
+    let in_flight = mapping.in_flight();
+    in_flight.during(write(range), is_in_the_way, |waited| {
+        counters.gate_waits.add(u64::from(waited));
+        act(&Inside(mapping))
+    })
+}
+
 /// Says whether a direct write is in flight over `pages`, so that they must not be filled.
 ///
 /// One load and a branch if no direct write to the file is in flight.
@@ -107,40 +131,16 @@ pub(crate) fn is_closed(mapping: &AddressSpace, pages: PageRange) -> bool {
     mapping.in_flight().has_begun(pages, Purpose::Write)
 }
 
-/// Waits until no direct write that is in flight now is over `range`, and keeps later ones from
-/// beginning until the result is dropped.
-///
-/// # Context
-///
-/// May sleep. No folio is locked.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn turn<'a>(
-    mapping: &'a AddressSpace,
-    range: ByteRange,
-    counters: &Counters,
-) -> Result<Turn<'a>> {
-    GateHeld::might_wait();
-    if mapping.in_flight().is_empty() {
-        return Ok(Turn(None));
-    }
-    let claim = Claim {
-        purpose: Purpose::Fill,
+/// The claim of a direct write.
+fn write(range: ByteRange) -> Claim {
+    Claim {
+        purpose: Purpose::Write,
         range,
-    };
-    let entry = mapping.in_flight().enter(claim, is_in_the_way)?;
-    counters.turn_waits.add(u64::from(entry.has_waited()));
-    Ok(Turn(Some(entry)))
+    }
 }
 
-/// A filler's turn.
-#[must_use = "the turn is over when it is dropped"]
-pub(crate) struct Turn<'a>(#[expect(dead_code, reason = "held, not looked at")] Option<Entry<'a>>);
-
 /// Says whether `claim` has to wait for `elder`, with which it shares a page.
-fn is_in_the_way(claim: &Claim, elder: &Claim) -> bool {
+pub(super) fn is_in_the_way(claim: &Claim, elder: &Claim) -> bool {
     match (claim.purpose, elder.purpose) {
         (Purpose::Write, Purpose::Write) => claim.range.overlaps(elder.range),
         (Purpose::Write, Purpose::Fill) | (Purpose::Fill, Purpose::Write) => true,

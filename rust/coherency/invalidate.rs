@@ -18,6 +18,7 @@
 use super::{
     Counters,
     Gate,
+    Inside,
     Walker, //
 };
 use crate::pagecache::{
@@ -43,6 +44,13 @@ impl KeepsOut for InvalidateGuard<'_> {
 
 /// Keeps folios of its range from being filled or dirtied; empty ones do no harm.
 impl KeepsOut for Gate<'_> {
+    fn mapping(&self) -> &AddressSpace {
+        self.mapping()
+    }
+}
+
+/// As a [`Gate`].
+impl KeepsOut for Inside<'_> {
     fn mapping(&self) -> &AddressSpace {
         self.mapping()
     }

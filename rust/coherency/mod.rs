@@ -16,10 +16,14 @@ pub(crate) mod gates;
 mod invalidate;
 mod policy;
 pub(crate) mod strict;
+pub(crate) mod turns;
 
 pub(crate) use self::counters::Counters;
 pub(crate) use self::direct_io::direct_write;
-pub(crate) use self::gates::Gate;
+pub(crate) use self::gates::{
+    Gate,
+    Inside, //
+};
 pub(crate) use self::invalidate::{
     invalidate,
     OnBusy,

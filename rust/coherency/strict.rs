@@ -17,6 +17,7 @@ use super::{
         KeepsOut,
         OnBusy, //
     },
+    turns,
     Counters,
     Target,
     Walker, //
@@ -35,7 +36,7 @@ use crate::prelude::*;
 /// stays for longer is pinned, or being dirtied without a fault.
 const ROUNDS: u32 = 3;
 
-/// Makes way for a direct write of `range`.
+/// Makes way for a direct write of `range` that goes on by itself.
 ///
 /// Returns the closed gate: the bytes go to the device now, and the gate is dropped when they are
 /// there. Or nothing, if a folio is in the way that cannot be moved: the bytes go through the
@@ -55,19 +56,29 @@ pub(crate) fn make_way<'a>(
     range: ByteRange,
     counters: &Counters,
 ) -> Result<Option<Gate<'a>>> {
-    let way = try_to_make_way(mapping, range, counters)?;
-    counters.direct_writes.add(u64::from(way.is_some()));
-    Ok(way)
-}
-
-/// As [`make_way`], uncounted.
-fn try_to_make_way<'a>(
-    mapping: &'a AddressSpace,
-    range: ByteRange,
-    counters: &Counters,
-) -> Result<Option<Gate<'a>>> {
     let gate = Gate::enter(mapping, range, counters)?;
     Ok(make_empty(&gate, range, counters)?.then_some(gate))
+}
+
+/// Makes way as [`make_way`], and has `transfer` bring the bytes to the device before the gate opens
+/// again.
+///
+/// # Context
+///
+/// As [`make_way`].
+///
+/// # Errors
+///
+/// As [`make_way`].
+pub(crate) fn with_way<R>(
+    mapping: &AddressSpace,
+    range: ByteRange,
+    counters: &Counters,
+    transfer: impl FnOnce() -> R,
+) -> Result<Option<R>> {
+    gates::during(mapping, range, counters, |gate| {
+        Ok(make_empty(gate, range, counters)?.then(transfer))
+    })
 }
 
 /// Writes out every folio over `range` and removes it. Returns whether none is left, which stays so
@@ -106,7 +117,8 @@ pub(super) fn direct_write(
     transfer: impl FnOnce() -> Result<usize>,
     through_cache: impl FnOnce() -> Result<usize>,
 ) -> Result<usize> {
-    let Some(gate) = try_to_make_way(target.mapping(), range, target.counters)? else {
+    let written = with_way(target.mapping(), range, target.counters, transfer)?;
+    written.unwrap_or_else(|| {
         target.counters.through_cache.add(1);
         target.mapping().trace_through_cache(range);
         // They are on the device when this returns, but stay in the cache.
@@ -114,11 +126,8 @@ pub(super) fn direct_write(
         if let Some(range) = range.first(written) {
             target.mapping().write_out(range)?;
         }
-        return Ok(written);
-    };
-    let written = transfer();
-    drop(gate);
-    written
+        Ok(written)
+    })
 }
 
 /// Waits until no direct write is in flight over the pages of `range`. As long as the inode lock is
@@ -130,15 +139,7 @@ pub(super) fn direct_write(
 /// # Context
 ///
 /// May sleep, until those writes are done.
-///
-/// # Errors
-///
-/// `ENOMEM`.
-pub(crate) fn wait_for_writes(
-    lock: &InodeLockGuard<'_>,
-    range: ByteRange,
-    counters: &Counters,
-) -> Result {
-    // The turn is given up at once: nobody can begin while the lock is held.
-    gates::turn(lock.mapping(), range, counters).map(drop)
+pub(crate) fn wait_for_writes(lock: &InodeLockGuard<'_>, range: ByteRange, counters: &Counters) {
+    // Nobody can begin while the lock is held.
+    turns::wait(lock.mapping(), range, counters);
 }

@@ -168,20 +168,26 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
         return Ok(None);
     }
     iocb.modified(&lock)?;
-    let Some(gate) = strict::make_way(inode.mapping(), range, counters)? else {
-        return Ok(None);
-    };
     // What could not be let go where a device may tell of its end is waited for.
     if iocb.is_async() && source.can_go_anywhere() {
+        let Some(gate) = strict::make_way(inode.mapping(), range, counters)? else {
+            return Ok(None);
+        };
+        counters.wrote_directly();
+        // C syncs it.
         let queued = iocb.queue_direct::<Map>(source.take(), gate.into_entry(), &lock);
         return queued.map(Some);
     }
-    let written = source.with_iter(0, len, |from| {
-        iocb.transfer_direct::<Map>(from, true, &lock)
-    });
-    drop(gate);
+    let transfer = || {
+        source.with_iter(0, len, |from| {
+            iocb.transfer_direct::<Map>(from, true, &lock)
+        })
+    };
+    let Some(written) = strict::with_way(inode.mapping(), range, counters, transfer)? else {
+        return Ok(None);
+    };
+    counters.wrote_directly();
     drop(lock);
-    // One that went on by itself, or could have, was synced by C.
     iocb.write_sync(written?).map(Some)
 }
 

@@ -115,7 +115,7 @@ pub(super) fn zero_range(file: &File<Cohfs>, range: ByteRange, keep_size: bool) 
     }
     file.modified(&lock)?;
     let counters = &inode.sb().data().counters;
-    strict::wait_for_writes(&lock, from_end(size, range), counters)?;
+    strict::wait_for_writes(&lock, from_end(size, range), counters);
     if grows {
         // What is beyond the end is not written out.
         size::set(inode, range.end(), &lock)?;

@@ -16,9 +16,12 @@ use super::{
     Inode, //
 };
 use crate::{
-    coherency::gates::{
-        self,
-        Turn, //
+    coherency::{
+        gates,
+        turns::{
+            self,
+            Turn, //
+        }, //
     },
     ext2::FileBlock,
     pagecache::{
@@ -113,7 +116,7 @@ impl Mapper for Map {
     }
 
     fn turn(inode: &Inode, range: ByteRange) -> Result<Turn<'_>> {
-        gates::turn(inode.mapping(), range, &inode.sb().data().counters)
+        turns::turn(inode.mapping(), range, &inode.sb().data().counters)
     }
 
     fn changes(inode: &Inode) -> u64 {

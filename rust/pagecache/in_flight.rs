@@ -112,6 +112,23 @@ struct Node {
     begun: bool,
 }
 
+impl Node {
+    /// Makes one that is in no tree yet.
+    fn new(claim: Claim) -> Self {
+        let pages = claim.range.pages();
+        Self {
+            tree: Opaque::new(bindings::interval_tree_node {
+                start: u64_as_usize(pages.first()),
+                last: u64_as_usize(pages.last()),
+                ..pin_init::zeroed()
+            }),
+            claim,
+            ticket: 0,
+            begun: false,
+        }
+    }
+}
+
 impl Set {
     /// Returns the claims that touch `pages`.
     fn over(&self, pages: PageRange) -> impl Iterator<Item = &Node> {
@@ -206,30 +223,62 @@ impl InFlight {
         claim: Claim,
         in_the_way: impl Fn(&Claim, &Claim) -> bool,
     ) -> Result<Entry<'_>> {
-        let pages = claim.range.pages();
-        let node = KBox::new(
-            Node {
-                tree: Opaque::new(bindings::interval_tree_node {
-                    start: u64_as_usize(pages.first()),
-                    last: u64_as_usize(pages.last()),
-                    ..pin_init::zeroed()
-                }),
-                claim,
-                ticket: 0,
-                begun: false,
-            },
-            GFP_KERNEL,
-        )?;
+        let node = KBox::into_raw(KBox::new(Node::new(claim), GFP_KERNEL)?);
         // SAFETY: A box is never null.
-        let node = unsafe { NonNull::new_unchecked(KBox::into_raw(node)) };
+        let node = unsafe { NonNull::new_unchecked(node) };
+        // SAFETY: Nobody else knows of it, and the box stays until the entry is dropped.
+        let waited = unsafe { self.join(node, in_the_way) };
+        Ok(Entry {
+            set: self,
+            node,
+            waited,
+        })
+    }
 
+    /// As [`Self::enter`], for as long as `run` takes, which learns whether the claim had to wait. It
+    /// needs no memory.
+    ///
+    /// # Context
+    ///
+    /// As [`Self::enter`].
+    pub(crate) fn during<R>(
+        &self,
+        claim: Claim,
+        in_the_way: impl Fn(&Claim, &Claim) -> bool,
+        run: impl FnOnce(bool) -> R,
+    ) -> R {
+        let place = Opaque::new(Node::new(claim));
+        // SAFETY: Not null.
+        let node = unsafe { NonNull::new_unchecked(place.get()) };
+        // SAFETY: Nobody else knows of it, and it stays in this frame, which is left after `leave`.
+        let waited = unsafe { self.join(node, in_the_way) };
+        let result = run(waited);
+        // SAFETY: It joined just now.
+        unsafe { self.leave(node, waited) };
+        result
+    }
+
+    /// Puts a claim among the others, and waits until no elder one is in its way. Returns whether it
+    /// had to.
+    ///
+    /// # Safety
+    ///
+    /// `node` is valid and known to nobody else, and stays where it is until it has left.
+    unsafe fn join(
+        &self,
+        node: NonNull<Node>,
+        in_the_way: impl Fn(&Claim, &Claim) -> bool,
+    ) -> bool {
+        // SAFETY: By our requirements.
+        let claim = unsafe { (*node.as_ptr()).claim };
+        let pages = claim.range.pages();
         let mut set = self.set.lock();
         let ticket = set.next.get();
         // OVERFLOW: 2^64 claims take centuries.
         set.next.set(ticket + 1);
         // SAFETY: Ours alone until it is in the tree.
         unsafe { (*node.as_ptr()).ticket = ticket };
-        // SAFETY: Not in a tree yet, and it stays where it is until `Entry` is dropped.
+        // SAFETY: Not in a tree yet, and it stays where it is, by our requirements.
         // INVARIANT: The node is in a `Node`.
         unsafe {
             bindings::cohfs_interval_tree_insert(
@@ -239,19 +288,14 @@ impl InFlight {
         };
         // Whoever finds the count zero from here on has done what he did before it.
         let others = self.count.fetch_add(1, Full);
-        let mut entry = Entry {
-            set: self,
-            node,
-            waited: false,
-        };
-
         let has_to_wait = |set: &Set| {
             set.over(pages)
                 .any(|other| other.ticket < ticket && in_the_way(&claim, &other.claim))
         };
+        let mut waited = false;
         // LOCKING: The count only changes under the spinlock.
         while others > 0 && has_to_wait(&set) {
-            entry.waited = true;
+            waited = true;
             // OVERFLOW: There are not as many tasks.
             set.waiting.set(set.waiting.get() + 1);
             self.left.wait(&mut set);
@@ -265,13 +309,40 @@ impl InFlight {
         // SAFETY: The inode is in memory as long as its claims are.
         unsafe {
             match claim.purpose {
-                Purpose::Write => {
-                    bindings::cohfs_trace_gate_enter(self.inode(), pos, len, entry.waited)
-                }
-                Purpose::Fill => bindings::cohfs_trace_turn(self.inode(), pos, len, entry.waited),
+                Purpose::Write => bindings::cohfs_trace_gate_enter(self.inode(), pos, len, waited),
+                Purpose::Fill => bindings::cohfs_trace_turn(self.inode(), pos, len, waited),
             }
         }
-        Ok(entry)
+        waited
+    }
+
+    /// Takes a claim out again. May be called in any context.
+    ///
+    /// # Safety
+    ///
+    /// `node` has joined, and not left.
+    unsafe fn leave(&self, node: NonNull<Node>, waited: bool) {
+        let set = self.set.lock();
+        // SAFETY: In the tree, by our requirements.
+        unsafe {
+            bindings::cohfs_interval_tree_remove(
+                Opaque::cast_into(&raw const (*node.as_ptr()).tree),
+                set.root.get(),
+            )
+        };
+        self.count.fetch_sub(1, Relaxed);
+        let somebody_waits = set.waiting.get() > 0;
+        drop(set);
+        if somebody_waits {
+            self.left.notify_all();
+        }
+        // SAFETY: Valid, by our requirements, and known to nobody else any more.
+        let Claim { purpose, range } = unsafe { (*node.as_ptr()).claim };
+        if purpose == Purpose::Write {
+            let (pos, len) = (range.pos(), range.len());
+            // SAFETY: The inode is in memory as long as its claims are.
+            unsafe { bindings::cohfs_trace_gate_leave(self.inode(), pos, len, waited) };
+        }
     }
 }
 
@@ -309,26 +380,9 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let set = self.set.set.lock();
         // SAFETY: In the tree, by the type invariants.
-        unsafe {
-            bindings::cohfs_interval_tree_remove(
-                Opaque::cast_into(&raw const (*self.node.as_ptr()).tree),
-                set.root.get(),
-            )
-        };
-        self.set.count.fetch_sub(1, Relaxed);
-        let somebody_waits = set.waiting.get() > 0;
-        drop(set);
-        if somebody_waits {
-            self.set.left.notify_all();
-        }
+        unsafe { self.set.leave(self.node, self.waited) };
         // SAFETY: From a box, by the type invariants, and no longer in the tree.
-        let Claim { purpose, range } = unsafe { KBox::from_raw(self.node.as_ptr()) }.claim;
-        if purpose == Purpose::Write {
-            let (pos, len) = (range.pos(), range.len());
-            // SAFETY: The inode is in memory as long as its claims are.
-            unsafe { bindings::cohfs_trace_gate_leave(self.set.inode(), pos, len, self.waited) };
-        }
+        drop(unsafe { KBox::from_raw(self.node.as_ptr()) });
     }
 }

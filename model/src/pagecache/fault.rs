@@ -9,7 +9,7 @@ use super::{
     AddressSpace, Breakage, ByteRange, Verdict,
 };
 use crate::{
-    coherency::{gates, Counters},
+    coherency::{gates, turns, Counters},
     explore::Want,
     prelude::PAGE_SHIFT,
 };
@@ -138,7 +138,7 @@ impl AddressSpace {
     fn page_mkwrite(&self, id: usize, all: u16) -> bool {
         let machine = self.machine();
         let gates = self.has_gates() && !self.is_broken(Breakage::FaultIgnoresGates);
-        let _turn = gates.then(|| gates::turn(self, self.range_of(id), &Counters::default()));
+        let _turn = gates.then(|| turns::turn(self, self.range_of(id), &Counters::default()));
         let ours = machine.step(
             format_args!("page_mkwrite: locks folio {id}, still ours?"),
             Want::FolioLock(id),
@@ -163,7 +163,7 @@ impl AddressSpace {
                 if !locked {
                     self.unlock(id);
                 }
-                let _turn = gates::turn(self, range, &Counters::default());
+                let _turn = turns::turn(self, range, &Counters::default());
                 let wanted = locked
                     || self.machine().step(
                         format_args!("locks folio {id} again: still ours, to be filled?"),

@@ -112,6 +112,19 @@ impl InFlight {
         );
         Ok(entry)
     }
+
+    /// As [`Self::enter`], for as long as `run` takes.
+    pub(crate) fn during<R>(
+        &self,
+        claim: Claim,
+        in_the_way: impl Fn(&Claim, &Claim) -> bool,
+        run: impl FnOnce(bool) -> R,
+    ) -> R {
+        let _entry = self
+            .enter(claim, in_the_way)
+            .expect("it does not fail here");
+        run(false)
+    }
 }
 
 /// The claims that touch `pages`, with their places.

@@ -16,6 +16,7 @@ use anyhow::Result;
 use crate::aligned::Aligned;
 use crate::device::Device;
 use crate::file::ClaimFile;
+use crate::sys;
 use crate::verdict::skip;
 
 /// How often a race is tried before the claim gives up and skips.
@@ -165,6 +166,17 @@ pub fn quiet(device: &Device) -> Result<()> {
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// Waits until no page of `len` bytes from `start` is under writeback, and leaves an error of it to
+/// whoever asks next: what failed ends later than the device's part of it, in a task of its own.
+pub fn written_out(file: &ClaimFile, start: u64, len: u64) -> Result<()> {
+    quiet(file.device()?)?;
+    wait_for("the write-out to end", || {
+        // Before 6.5 nobody says.
+        let stat = sys::cachestat(file.file(), start, len);
+        Ok(stat.map_or(true, |stat| stat.writeback == 0))
+    })
 }
 
 /// Waits for `event`, or skips the claim if it does not come.

@@ -318,7 +318,7 @@ pub(super) fn fail_to_write_out(file: &ClaimFile, judge: &mut Judge) -> Result<(
     let started = sys::start_writeback(file.file(), 0, PAGE);
     faults::fail_my_io(false)?;
     drop(failing);
-    window::quiet(file.device()?)?;
+    window::written_out(file, 0, PAGE)?;
     judge.fact(format!("starting the write-out returned {started:?}"));
     Ok(())
 }

@@ -9,6 +9,7 @@ mod host;
 mod lifecycle;
 mod machine;
 mod mutants;
+mod panics;
 mod policies;
 mod storm;
 mod suites;
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only what matches: a group (host, check, runner, claims, formats, bad-images, mutants,
-    /// lifecycle, generator, storm, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
+    /// lifecycle, generator, storm, panic, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
     /// claim, such as T21
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
@@ -55,7 +56,7 @@ impl Arguments {
 
     /// The filters that name no group, and so name claims.
     fn claims(&self) -> Vec<String> {
-        const GROUPS: [&str; 11] = [
+        const GROUPS: [&str; 12] = [
             "host",
             "check",
             "runner",
@@ -67,6 +68,7 @@ impl Arguments {
             "suites",
             storm::NAME,
             mutants::NAME,
+            panics::NAME,
         ];
         let claims = self
             .filters
@@ -198,6 +200,9 @@ fn jobs(lab: &Lab<'_>, arguments: &Arguments) -> Result<Vec<Job>> {
     )?);
     if arguments.wants(mutants::NAME) {
         groups.extend(mutants::machines(arguments.seed, extent));
+    }
+    if arguments.wants(panics::NAME) {
+        groups.push(Box::new(panics::tests));
     }
     if arguments.wants("bad-images") {
         groups.push(Box::new(bad_images::tests));

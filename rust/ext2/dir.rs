@@ -146,6 +146,7 @@ struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// Checks the entry at `self.offset`.
+    #[inline]
     fn entry(&self) -> Result<DirEntry<'a>, DirFault> {
         let rest = self.block.get(self.offset..).unwrap_or_default();
         let Ok((head, body)) = RawDirEntry::ref_from_prefix(rest) else {
@@ -181,6 +182,8 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<DirEntry<'a>, Corrupt>;
 
+    // Not everybody looks at all of an entry.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.offset >= self.block.len() {
             return None;

@@ -89,7 +89,7 @@ pub(super) fn setattr(inode: &Inode, change: &mut SetAttr<'_>) -> Result {
 pub(super) fn getattr(inode: &Inode, stat: &mut Stat<'_>) -> Result {
     let flags = inode.data().flags.load(Relaxed) & STATX_FLAGS;
     stat.set_attributes(u64::from(STATX_FLAGS | STATX_NEVER), u64::from(flags));
-    if inode.is_regular() {
+    if stat.wants_dio_alignment() && inode.is_regular() {
         let sb = inode.sb();
         stat.set_dio_alignment(
             sb.dma_alignment_mask().saturating_add(1),

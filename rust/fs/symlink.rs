@@ -49,8 +49,8 @@ impl inode_ops::Operations for Symlink {
     type Fs = Cohfs;
 
     fn read_link(inode: &Inode) -> Result<KVec<u8>> {
-        let mut target = dir::block_buffer(inode)?;
-        dir::read_block(inode, 0)?.copy_to(0, &mut target)?;
+        let mut target = dir::room_for_block(inode)?;
+        dir::read_block(inode, 0)?.copy_whole(&mut target)?;
         // Less than a block, by `ext2::Inode`.
         target.truncate(u64_as_usize(inode.size()));
         Ok(target)

@@ -122,12 +122,15 @@ impl Stat<'_> {
         self.stat.attributes |= set & known;
     }
 
+    /// Says whether somebody asks how direct I/O is to be aligned.
+    pub(crate) fn wants_dio_alignment(&self) -> bool {
+        self.request & bindings::STATX_DIOALIGN != 0
+    }
+
     /// Says how memory and offsets of direct I/O are to be aligned, in bytes.
     pub(crate) fn set_dio_alignment(&mut self, memory: u32, offset: u32) {
-        if self.request & bindings::STATX_DIOALIGN != 0 {
-            self.stat.result_mask |= bindings::STATX_DIOALIGN;
-            self.stat.dio_mem_align = memory;
-            self.stat.dio_offset_align = offset;
-        }
+        self.stat.result_mask |= bindings::STATX_DIOALIGN;
+        self.stat.dio_mem_align = memory;
+        self.stat.dio_offset_align = offset;
     }
 }

@@ -120,12 +120,38 @@ impl BufferHead {
         Ok(())
     }
 
+    /// Makes `copy` a copy of the whole block.
+    ///
+    /// # Errors
+    ///
+    /// [`ENOMEM`], if it has no room for a block yet.
+    pub(crate) fn copy_whole(&self, copy: &mut KVec<u8>) -> Result {
+        let len = self.size();
+        let from = self.bytes(0, len)?;
+        copy.clear();
+        copy.reserve(len, GFP_KERNEL)?;
+        let room = copy.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: As in `copy_to`; there is room for as many, which are then filled in.
+        unsafe {
+            ptr::copy_nonoverlapping(from, room, len);
+            copy.inc_len(len);
+        }
+        Ok(())
+    }
+
     /// Says whether the bytes from `offset` on are `other`.
     pub(crate) fn has(&self, offset: usize, other: &[u8]) -> bool {
+        let Some(&last) = other.last() else {
+            return true;
+        };
         self.bytes(offset, other.len()).is_ok_and(|at| {
+            // The last byte first: names in a directory are alike at their start more than at their end.
             // SAFETY: Both are valid for the length, `at` by `bytes`. As in `copy_to`, a writer at the
             // same time does nothing worse than to spoil the answer.
-            unsafe { bindings::memcmp(at.cast(), other.as_ptr().cast(), other.len()) == 0 }
+            unsafe {
+                at.add(other.len() - 1).read_volatile() == last
+                    && bindings::memcmp(at.cast(), other.as_ptr().cast(), other.len()) == 0
+            }
         })
     }
 

@@ -6,10 +6,10 @@
 //! [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c)
 
 use super::{
-    block_buffer,
     blocks,
     disk_ino,
     read_block,
+    room_for_block,
     Entry, //
 };
 use crate::{
@@ -53,7 +53,7 @@ impl Editor {
     /// [`ENOMEM`].
     pub(in crate::fs) fn new(inode: &Inode) -> Result<Self> {
         Ok(Self {
-            copy: block_buffer(inode)?,
+            copy: room_for_block(inode)?,
         })
     }
 
@@ -79,7 +79,7 @@ impl Editor {
         for block in hints.room_for(len)..blocks {
             vfs::check_killed()?;
             let buffer = read_block(directory, block)?;
-            buffer.copy_to(0, &mut self.copy)?;
+            buffer.copy_whole(&mut self.copy)?;
             if let Some(offset) = self.put(directory, name, inode)? {
                 hints.set_room(block, len);
                 self.store(directory, &buffer)?;
@@ -87,7 +87,7 @@ impl Editor {
                 return Entry::new(buffer, block, offset, inode);
             }
         }
-        dir::init_unused(&mut self.copy, disk_ino(directory)?)
+        dir::init_unused(self.blank(directory)?, disk_ino(directory)?)
             .map_err(|found| error::corrupt(directory.sb(), &found))?;
         let offset = self.put(directory, name, inode)?.ok_or(EUCLEAN)?;
         let buffer = tree::append_block(directory, FileBlock(blocks))?;
@@ -138,7 +138,7 @@ impl Editor {
     pub(in crate::fs) fn make_empty(&mut self, directory: &Inode, parent: &Inode) -> Result {
         let sb = directory.sb();
         dir::init_dots(
-            &mut self.copy,
+            self.blank(directory)?,
             &sb.data().disk,
             disk_ino(directory)?,
             disk_ino(parent)?,
@@ -158,7 +158,7 @@ impl Editor {
     /// [`EUCLEAN`] if it has none, [`EIO`].
     pub(in crate::fs) fn dotdot(&mut self, directory: &Inode) -> Result<Entry> {
         let buffer = read_block(directory, 0)?;
-        buffer.copy_to(0, &mut self.copy)?;
+        buffer.copy_whole(&mut self.copy)?;
         let sb = directory.sb();
         let dotdot = dir::dotdot(&self.copy, &sb.data().disk, disk_ino(directory)?)
             .map_err(|found| error::corrupt(sb, &found))?;
@@ -168,6 +168,15 @@ impl Editor {
             offset: dotdot.offset,
             ino: dotdot.ino,
         })
+    }
+
+    /// Makes the copy one of a block of zeros, and returns it.
+    fn blank(&mut self, directory: &Inode) -> Result<&mut [u8]> {
+        self.copy.clear();
+        // There is room.
+        self.copy
+            .resize(1 << directory.sb().block_bits(), 0, GFP_KERNEL)?;
+        Ok(&mut self.copy)
     }
 
     /// Makes an entry in the copy, if there is room. Returns where.
@@ -193,7 +202,7 @@ impl Editor {
         change: impl FnOnce(&mut [u8], &SuperBlock, Ino) -> Result<(), Corrupt>,
     ) -> Result {
         let sb = directory.sb();
-        entry.buffer.copy_to(0, &mut self.copy)?;
+        entry.buffer.copy_whole(&mut self.copy)?;
         change(&mut self.copy, &sb.data().disk, disk_ino(directory)?)
             .map_err(|found| error::corrupt(sb, &found))?;
         self.store(directory, &entry.buffer)

@@ -154,10 +154,10 @@ pub(super) fn find_of(dir: &Inode, dentry: &Dentry, inode: &Inode) -> Result<Ent
 ///
 /// As [`find`].
 pub(super) fn is_empty(dir: &Inode) -> Result<bool> {
-    let mut copy = block_buffer(dir)?;
+    let mut copy = room_for_block(dir)?;
     for block in 0..blocks(dir)? {
         vfs::check_killed()?;
-        read_block(dir, block)?.copy_to(0, &mut copy)?;
+        read_block(dir, block)?.copy_whole(&mut copy)?;
         let empty = ext2::dir::is_empty(&copy, &dir.sb().data().disk, disk_ino(dir)?)
             .map_err(|found| error::corrupt(dir.sb(), &found))?;
         if !empty {
@@ -188,8 +188,16 @@ fn blocks(dir: &Inode) -> Result<u32> {
     u32::try_from(dir.size() >> dir.sb().block_bits()).map_err(|_| EFBIG)
 }
 
-/// Returns room for a block.
-pub(super) fn block_buffer(inode: &Inode) -> Result<KVec<u8>> {
+/// Returns room for the copy of a block; nothing is in it yet.
+pub(super) fn room_for_block(inode: &Inode) -> Result<KVec<u8>> {
+    Ok(KVec::with_capacity(
+        1 << inode.sb().block_bits(),
+        GFP_KERNEL,
+    )?)
+}
+
+/// Returns a block of zeros.
+pub(super) fn block_of_zeros(inode: &Inode) -> Result<KVec<u8>> {
     Ok(KVec::from_elem(
         0,
         1 << inode.sb().block_bits(),

@@ -10,9 +10,9 @@
 //! C counterpart: `ext2_readdir` in [`fs/ext2/dir.c`](srctree/fs/ext2/dir.c)
 
 use super::{
-    block_buffer,
     disk_ino,
-    read_block, //
+    read_block,
+    room_for_block, //
 };
 use crate::{
     ext2::{
@@ -49,7 +49,7 @@ impl file_ops::Operations for Open {
         let dir = file.inode();
         let sb = dir.sb();
         let bits = sb.block_bits();
-        let mut copy = block_buffer(dir)?;
+        let mut copy = room_for_block(dir)?;
         loop {
             // Positions come from user space as well.
             let pos = u64::try_from(context.pos()).map_err(|_| EINVAL)?;
@@ -59,7 +59,7 @@ impl file_ops::Operations for Open {
             vfs::check_killed()?;
             let start = pos >> bits << bits;
             let block = u32::try_from(pos >> bits).map_err(|_| EFBIG)?;
-            read_block(dir, block)?.copy_to(0, &mut copy)?;
+            read_block(dir, block)?.copy_whole(&mut copy)?;
             for entry in ext2::dir::entries(&copy, &sb.data().disk, disk_ino(dir)?) {
                 let entry = entry.map_err(|found| error::corrupt(sb, &found))?;
                 // OVERFLOW: An offset in a block of a directory.

@@ -97,8 +97,8 @@ impl BlockCopy {
         let checked = sb.data().check_run(block, 1);
         checked.map_err(|found| error::corrupt_in(inode, &found))?;
         let buffer = sb.bread(u64::from(block.get()))?;
-        let mut bytes = dir::block_buffer(inode)?;
-        buffer.copy_to(0, &mut bytes)?;
+        let mut bytes = dir::room_for_block(inode)?;
+        buffer.copy_whole(&mut bytes)?;
         Ok(Some(Self {
             block,
             buffer,
@@ -231,7 +231,7 @@ pub(in crate::fs) fn set(
         (false, _) if value.is_none() => return Ok(()),
         _ => {}
     }
-    let mut bytes = dir::block_buffer(inode)?;
+    let mut bytes = dir::block_of_zeros(inode)?;
     let made = edit(attributes, index, name, value, &mut bytes);
     let new = match made {
         Ok(Edit::Empty) => None,

@@ -15,6 +15,11 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::ensure;
+use rustix::fs::AtFlags;
+use rustix::fs::CWD;
+use rustix::fs::Timespec;
+use rustix::fs::Timestamps;
+use rustix::fs::UTIME_NOW;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
@@ -122,6 +127,16 @@ impl Mount {
 
     /// Mounts again what is read-only because an error broke it.
     pub fn mend(&self) -> Result<(), Errno> {
+        // ext4 finds out that its journal is given up when it next writes to it.
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let now = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        let _ = rustix::fs::utimensat(CWD, &self.dir, &now, AtFlags::empty());
         match self.shows(BROKEN) {
             true => self.again(),
             false => Ok(()),

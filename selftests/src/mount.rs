@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use rustix::mount::UnmountFlags;
 
+use crate::sys;
 use crate::verdict::skip;
 
 /// How long the kernel may hold a file after its last user: khugepaged does, while it looks at a
@@ -127,7 +128,7 @@ impl Mount {
 
     /// Mounts again what is read-only because an error broke it.
     pub fn mend(&self) -> Result<(), Errno> {
-        // ext4 finds out that its journal is given up when it next writes to it.
+        // ext4 may give its journal up when that is next written out, and finds out the time after.
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: UTIME_NOW,
@@ -136,7 +137,10 @@ impl Mount {
             last_access: now,
             last_modification: now,
         };
-        let _ = rustix::fs::utimensat(CWD, &self.dir, &now, AtFlags::empty());
+        for _ in 0..2 {
+            let _ = rustix::fs::utimensat(CWD, &self.dir, &now, AtFlags::empty());
+            let _ = File::open(&self.dir).and_then(|dir| sys::sync_fs(&dir));
+        }
         match self.shows(BROKEN) {
             true => self.again(),
             false => Ok(()),

@@ -126,9 +126,12 @@ impl Mount {
         done.with_context(|| format!("writing {}", self.source.display()))
     }
 
-    /// Mounts again what is read-only because an error broke it.
+    /// Mounts again what is read-only because an error broke it: ext4, which says so.
     pub fn mend(&self) -> Result<(), Errno> {
-        // ext4 may give its journal up when that is next written out, and finds out the time after.
+        if !["ext3", "ext4"].contains(&&*self.kind) {
+            return Ok(());
+        }
+        // It may give its journal up when that is next written out, and finds out the time after.
         let now = Timespec {
             tv_sec: 0,
             tv_nsec: UTIME_NOW,

@@ -226,9 +226,9 @@ fn tabulate(lab: &Lab<'_>, claims: &[Claim], outcomes: &[VmOutcome]) -> Comparis
 
 /// Turns the findings in one machine into tests. On a foreign file system a verdict is a fact and
 /// the test is that there is one; on ours it must be as designed. A claim that could not be tried
-/// is excused only where the design says so, if a busy machine did not open its window, or in a
-/// kernel of the user's that may lack something. That slow disks are slow has a test of its own, and
-/// so has a policy that keeps by [chance](chances) what it does not promise.
+/// is excused, which is not to pass: where the design says so, if a busy machine did not open its
+/// window, or in a kernel of the user's that may lack something. That slow disks are slow has a test of
+/// its own, and so has a policy that keeps by [chance](chances) what it does not promise.
 pub(crate) fn judge(
     ctx: &Context,
     fs: &FileSystem,
@@ -243,8 +243,12 @@ pub(crate) fn judge(
             let claim = claims.iter().find(|claim| claim.id == result.claim)?;
             let finding = &result.finding;
             let status = match (fs.policy, finding.verdict) {
+                (Some(policy), Verdict::Skip)
+                    if own_kernel || claim.is_race() || claim.accepts(policy, Verdict::Skip) =>
+                {
+                    fact(finding)
+                }
                 (Some(policy), verdict) if claim.accepts(policy, verdict) => Status::Passed,
-                (Some(_), Verdict::Skip) if own_kernel || claim.is_race() => fact(finding),
                 (None, _) | (_, Verdict::NotRun) => fact(finding),
                 (Some(policy), Verdict::Kept) if claim.is_chancy() => Status::Skipped(format!(
                     "kept by chance, not {}: {}",

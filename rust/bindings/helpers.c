@@ -596,6 +596,11 @@ void cohfs_sb_start_pagefault(struct super_block *sb)
 	sb_start_pagefault(sb);
 }
 
+int cohfs_security_inode_init_security(struct inode *inode, struct inode *dir, const struct qstr *qstr, initxattrs fn)
+{
+	return security_inode_init_security(inode, dir, qstr, fn, NULL);
+}
+
 void cohfs_set_buffer_uptodate(struct buffer_head *bh)
 {
 	set_buffer_uptodate(bh);

@@ -22,6 +22,7 @@
 #include <linux/random.h>
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/xattr.h>
@@ -147,6 +148,7 @@ bool cohfs_sb_rdonly(const struct super_block *sb);
 long cohfs_sb_remove_count(const struct super_block *sb);
 void cohfs_sb_start_intwrite(struct super_block *sb);
 void cohfs_sb_start_pagefault(struct super_block *sb);
+int cohfs_security_inode_init_security(struct inode *inode, struct inode *dir, const struct qstr *qstr, initxattrs fn);
 void cohfs_set_buffer_uptodate(struct buffer_head *bh);
 void cohfs_set_delayed_call(struct delayed_call *call, void (*fn)(void *), void *arg);
 void cohfs_set_inode_metadata_writeback(struct inode *inode);

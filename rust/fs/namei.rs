@@ -75,23 +75,28 @@ impl inode_ops::Operations for Dir {
     }
 
     fn create(dir: &Inode, dentry: &Dentry, mode: u16) -> Result<FreshInode<Cohfs>> {
-        make(dir, dentry, new_inode(dir, mode, &Content::Empty)?)
+        make(
+            dir,
+            dentry,
+            new_inode(dir, Some(dentry), mode, &Content::Empty)?,
+        )
     }
 
     fn tmpfile(dir: &Inode, mode: u16) -> Result<FreshInode<Cohfs>> {
-        new_inode(dir, mode, &Content::Empty)
+        new_inode(dir, None, mode, &Content::Empty)
     }
 
     fn mknod(dir: &Inode, dentry: &Dentry, mode: u16, device: Device) -> Result<FreshInode<Cohfs>> {
-        make(dir, dentry, new_inode(dir, mode, &Content::Device(device))?)
+        let content = Content::Device(device);
+        make(dir, dentry, new_inode(dir, Some(dentry), mode, &content)?)
     }
 
     fn symlink(dir: &Inode, dentry: &Dentry, target: &CStr) -> Result<FreshInode<Cohfs>> {
-        make(dir, dentry, symlink::new(dir, target.to_bytes())?)
+        make(dir, dentry, symlink::new(dir, dentry, target.to_bytes())?)
     }
 
     fn mkdir(dir: &Inode, dentry: &Dentry, mode: u16) -> Result<FreshInode<Cohfs>> {
-        let made = new_inode(dir, mode, &Content::Empty)?;
+        let made = new_inode(dir, Some(dentry), mode, &Content::Empty)?;
         made.inc_link_count();
         Editor::new(dir)?.make_empty(&made, dir)?;
         // The `..` of the new one.

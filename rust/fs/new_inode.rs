@@ -12,6 +12,7 @@ use super::{
         Private, //
     },
     space,
+    Dentry,
     Inode, //
 };
 use crate::{
@@ -42,16 +43,18 @@ pub(super) enum Content<'a> {
     Device(Device),
 }
 
-/// Makes an inode for a file that is to be in the directory `dir`.
+/// Makes an inode for a file that is to be in the directory `dir`, as `name` if it is to have one.
 ///
-/// It has one link, is owned as the VFS says, and goes when it is dropped.
+/// It has one link, is owned and labelled as the VFS says, and goes when it is dropped.
 ///
 /// # Errors
 ///
 /// [`ENOENT`] if the directory was removed, [`ENOSPC`] if all inodes are in use, [`EUCLEAN`] if
-/// the bitmap of inodes is wrong, [`EIO`] or [`ENOMEM`]; those of inheriting access control lists.
+/// the bitmap of inodes is wrong, [`EIO`] or [`ENOMEM`]; those of inheriting access control lists and of
+/// writing labels.
 pub(super) fn new_inode(
     dir: &Inode,
+    name: Option<&Dentry>,
     mode: u16,
     content: &Content<'_>,
 ) -> Result<FreshInode<Cohfs>> {
@@ -82,6 +85,7 @@ pub(super) fn new_inode(
         }
     })?;
     fresh.inherit_acls::<Attr>(dir)?;
+    fresh.init_security(dir, name)?;
     Ok(fresh)
 }
 

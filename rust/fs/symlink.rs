@@ -17,6 +17,7 @@ use super::{
     tree,
     xattr,
     Cohfs,
+    Dentry,
     Inode, //
 };
 use crate::{
@@ -75,11 +76,11 @@ impl inode_ops::Operations for Symlink {
 ///
 /// [`ENAMETOOLONG`] if the target, with the zero byte behind it, is larger than a block; those of
 /// [`new_inode`].
-pub(super) fn new(dir: &Inode, target: &[u8]) -> Result<FreshInode<Cohfs>> {
+pub(super) fn new(dir: &Inode, name: &Dentry, target: &[u8]) -> Result<FreshInode<Cohfs>> {
     if target.len() >= u32_as_usize(dir.sb().data().disk.block_size()) {
         return Err(ENAMETOOLONG);
     }
-    let link = new_inode(dir, MODE, &Content::Target(target))?;
+    let link = new_inode(dir, Some(name), MODE, &Content::Target(target))?;
     if link.size() == 0 {
         let buffer = tree::append_block(&link, FileBlock(0))?;
         buffer.copy_from(0, target)?;

@@ -5,17 +5,25 @@
 //! C headers: [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
 use super::{
+    Dentry,
     FileSystem,
+    FreshInode,
     Inode, //
 };
 use crate::bindings;
 use core::{
     marker::PhantomData,
-    ptr,
+    ptr::{
+        self,
+        NonNull, //
+    },
     slice, //
 };
 use kernel::{
-    error::from_result,
+    error::{
+        from_result,
+        to_result, //
+    },
     prelude::*, //
 };
 
@@ -49,7 +57,8 @@ pub(crate) trait Operations: FileSystem {
     fn get(inode: &Inode<Self>, namespace: Namespace, name: &[u8], room: Room<'_>)
         -> Result<usize>;
 
-    /// Sets an attribute, or removes it if there is no value. The inode is locked exclusively.
+    /// Sets an attribute, or removes it if there is no value. The inode is locked exclusively, or new
+    /// and only the caller uses it.
     fn set(
         inode: &Inode<Self>,
         namespace: Namespace,
@@ -202,6 +211,67 @@ impl<T: Operations> VTable<T> {
             (true, true) => Existence::Neither,
         };
         from_result(|| T::set(inode, namespace, name.to_bytes(), value, existence).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// Called with a new inode that has its data and that only the caller uses, and with attributes,
+    /// behind the last of which is one without a name.
+    unsafe extern "C" fn init(
+        inode: *mut bindings::inode,
+        mut attribute: *const bindings::xattr,
+        _: *mut c_void,
+    ) -> c_int {
+        // SAFETY: By our requirements.
+        let inode = unsafe { Inode::from_raw(inode) };
+        from_result(|| {
+            // SAFETY: By our requirements, here and below: it is one of the list, or the one behind.
+            while let Some(name) = NonNull::new(unsafe { (*attribute).name.cast_mut() }) {
+                // SAFETY: A string, and a value of that many bytes.
+                let (name, value) = unsafe {
+                    let value = (*attribute).value.cast::<u8>();
+                    (
+                        CStr::from_char_ptr(name.as_ptr()).to_bytes(),
+                        slice::from_raw_parts(value, (*attribute).value_len),
+                    )
+                };
+                T::set(
+                    inode,
+                    Namespace::Security,
+                    name,
+                    Some(value),
+                    Existence::Any,
+                )?;
+                // SAFETY: There is one more.
+                attribute = unsafe { attribute.add(1) };
+            }
+            Ok(0)
+        })
+    }
+}
+
+impl<T: Operations> FreshInode<T> {
+    /// Gives a new file the labels that security modules want on it. `name` is the one that it is to
+    /// have in the directory `dir`, if any.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Operations::set`], and of the modules.
+    pub(crate) fn init_security(&self, dir: &Inode<T>, name: Option<&Dentry<T>>) -> Result {
+        let name = name.map_or(ptr::null(), |dentry| {
+            // SAFETY: Valid by the type invariants, by which the name does not change, either.
+            unsafe { (&raw const (*dentry.as_raw()).__bindgen_anon_1.d_name).cast() }
+        });
+        // SAFETY: Both inodes are valid, and so is the name if there is one. The callback gets the new
+        // one, and C's list.
+        to_result(unsafe {
+            bindings::cohfs_security_inode_init_security(
+                self.as_raw(),
+                dir.as_raw(),
+                name,
+                Some(VTable::<T>::init),
+            )
+        })
     }
 }
 

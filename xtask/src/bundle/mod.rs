@@ -45,6 +45,8 @@ pub(crate) struct Recipe {
     pub(crate) name: &'static str,
     /// The packages; what they depend on comes with them.
     pub(crate) packages: &'static [&'static str],
+    /// Packages whose sources come with them, each in `usr/src`: for their tests.
+    pub(crate) sources: &'static [&'static str],
     /// About how much is fetched, in megabytes.
     pub(crate) megabytes: u32,
     /// The programs whose loader has to be told where everything is.
@@ -121,19 +123,32 @@ impl Recipe {
     fn entry(&self) -> PathBuf {
         let parts: Vec<_> = std::iter::once(SUITE)
             .chain(self.packages.iter().copied())
+            .chain(self.sources.iter().copied())
             .collect();
         Path::new("bundle").join(format!("{}-{}", self.name, key(&parts)))
     }
 
     fn make(&self, ctx: &Context, entry: &Entry, step: Step) -> Result<()> {
         let (root, debs) = (entry.dir().join("root"), entry.dir().join("debs"));
-        let fetched = {
-            let lists = ctx.cache.entry("apt", &ctx.ui)?;
-            Apt::update(ctx, lists.dir(), &[SUITE])?.download_closure(self.packages, &debs)?
-        };
         // What an interrupted attempt unpacked may be half a file.
         remove(&root)?;
         std::fs::create_dir(&root).with_context(|| format!("creating {}", root.display()))?;
+        let fetched = {
+            let lists = ctx.cache.entry("apt", &ctx.ui)?;
+            let apt = if self.sources.is_empty() {
+                Apt::update(ctx, lists.dir(), &[SUITE])?
+            } else {
+                Apt::update_with_sources(ctx, lists.dir(), &[SUITE])?
+            };
+            for package in self.sources {
+                let (from, to) = (debs.join(package), root.join("usr/src").join(package));
+                remove(&from)?;
+                std::fs::create_dir_all(&to)
+                    .with_context(|| format!("creating {}", to.display()))?;
+                unpack::tarball(&apt.download_source(package, &from)?, &to)?;
+            }
+            apt.download_closure(self.packages, &debs)?
+        };
         let left_out: Vec<_> = LEFT_OUT.map(|dir| format!("./usr/share/{dir}")).into();
         let mut packages = BTreeMap::new();
         for deb in &fetched {

@@ -31,6 +31,7 @@ pub(crate) const QEMU: Tool = Tool {
     recipe: Recipe {
         name: "qemu",
         packages: &["qemu-system-x86"],
+        sources: &[],
         megabytes: 80,
         launchers: &[Launcher {
             program: "usr/bin/qemu-system-x86_64",
@@ -52,6 +53,7 @@ pub(crate) const BUSYBOX: Tool = Tool {
     recipe: Recipe {
         name: "busybox",
         packages: &["busybox-static"],
+        sources: &[],
         megabytes: 1,
         launchers: &[],
     },

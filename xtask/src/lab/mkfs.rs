@@ -110,6 +110,7 @@ pub(crate) static EXFAT: Program = Program {
 const TOOLS: Recipe = Recipe {
     name: "mkfs",
     packages: &["xfsprogs", "btrfs-progs", "f2fs-tools", "exfatprogs"],
+    sources: &[],
     megabytes: 20,
     launchers: &[
         Launcher::plain("sbin/mkfs.xfs"),

@@ -34,8 +34,17 @@ pub(crate) struct Offer {
 }
 
 impl Apt {
-    /// Writes the configuration below `dir` and fetches the lists of `suites`.
+    /// Writes the configuration below `dir` and fetches the lists of packages of `suites`.
     pub(crate) fn update(ctx: &Context, dir: &Path, suites: &[&str]) -> Result<Self> {
+        Self::update_lists(ctx, dir, suites, &["deb"])
+    }
+
+    /// As [`update`](Self::update), and the lists of the sources that the packages were made of.
+    pub(crate) fn update_with_sources(ctx: &Context, dir: &Path, suites: &[&str]) -> Result<Self> {
+        Self::update_lists(ctx, dir, suites, &["deb", "deb-src"])
+    }
+
+    fn update_lists(ctx: &Context, dir: &Path, suites: &[&str], kinds: &[&str]) -> Result<Self> {
         if !Path::new(KEYRING).is_file() {
             return Err(missing(format!(
                 "{KEYRING} is missing: install the package debian-archive-keyring"
@@ -63,7 +72,10 @@ impl Apt {
         };
         let list: String = suites
             .iter()
-            .map(|suite| format!("deb [signed-by={KEYRING}{stale}] {mirror} {suite} main\n"))
+            .flat_map(|suite| kinds.iter().map(move |kind| (kind, suite)))
+            .map(|(kind, suite)| {
+                format!("{kind} [signed-by={KEYRING}{stale}] {mirror} {suite} main\n")
+            })
             .collect();
         write("sources.list", &list)?;
         write("apt.conf", &configuration(dir))?;
@@ -138,16 +150,42 @@ impl Apt {
                 .arg("--download-only")
                 .args(packages),
         )?;
-        let mut debs = Vec::new();
-        for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                debs.push(path);
-            }
-        }
-        debs.sort();
-        Ok(debs)
+        files(dir, |name| name.ends_with(".deb"))
     }
+
+    /// Downloads the source of a package into `dir`, which must be empty. Returns the tarball that its
+    /// authors made.
+    pub(crate) fn download_source(&self, package: &str, dir: &Path) -> Result<PathBuf> {
+        std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        output(
+            self.command("apt-get")
+                .args(["-q", "source", "--download-only", package])
+                .current_dir(dir),
+        )?;
+        let found = files(dir, |name| {
+            name.contains(".orig.tar.") && !name.ends_with(".asc")
+        })?;
+        match &found[..] {
+            [tarball] => Ok(tarball.clone()),
+            _ => bail!(
+                "apt-get source of {package} left {} tarballs behind",
+                found.len()
+            ),
+        }
+    }
+}
+
+/// The files of a directory whose names are right, in order.
+fn files(dir: &Path, is_right: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let entry = entry?;
+        if is_right(&entry.file_name().to_string_lossy()) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn configuration(dir: &Path) -> String {

@@ -25,6 +25,8 @@ pub(super) struct Machine<'a> {
     images: Vec<PathBuf>,
     pub(super) disks: Vec<Disk>,
     files: Vec<GuestFile>,
+    /// More words for the kernel's command line.
+    pub(super) append: Vec<String>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -41,6 +43,7 @@ impl<'a> Machine<'a> {
             images: Vec::new(),
             disks: Vec::new(),
             files: Vec::new(),
+            append: Vec::new(),
             steps: vec![plan::insmod()],
         })
     }
@@ -100,7 +103,7 @@ impl<'a> Machine<'a> {
             cpus: self.cpus,
             disks: self.disks,
             steps: self.steps,
-            append: Vec::new(),
+            append: self.append,
             files: self.files,
             seconds,
         };

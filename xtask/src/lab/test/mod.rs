@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only what matches: a group (host, check, runner, claims, formats, bad-images, mutants,
-    /// lifecycle, generator, storm, panic, suites), one of the suites (fsx, pjdfstest, fio, stress-ng), or a
+    /// lifecycle, generator, storm, panic, suites), one of the suites (fsx, pjdfstest, fio, stress-ng, attributes), or a
     /// claim, such as T21
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,

@@ -55,7 +55,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         Extent::Full => 60,
     };
     let mut machine = Machine::new(lab, NAME)?;
-    add_tools(&mut machine)?;
+    add_tools(&mut machine, &TOOLS)?;
     machine.scratch(NAME, &COHFS, 1024, 256)?;
     for (name, ways) in RUNS {
         machine.text(&format!("/etc/{name}.fio"), &job_file(name, ways, seconds))?;

@@ -57,7 +57,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
     machine.program(FSX.ensure(lab.ctx)?, "/bin/fsx");
     machine.text("/etc/file.toml", FILE)?;
     machine.text("/etc/device.toml", DEVICE)?;
-    add_tools(&mut machine)?;
+    add_tools(&mut machine, &TOOLS)?;
     let timeout = u64::from(seconds * lab.slowdown());
     let losetup = tool("losetup");
     let mut names = Vec::new();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Programs that others wrote to test file systems, each in a machine of its own: `fsx` and
-//! `pjdfstest` from crates, `fio` and `stress-ng` from Debian.
+//! `pjdfstest` from crates, `fio`, `stress-ng` and the tests of `attr` and `acl` from Debian.
 
+mod attributes;
 mod fio;
 mod fsx;
 mod pjdfstest;
@@ -27,7 +28,13 @@ struct Suite {
 }
 
 /// All of them, those that take the longest first.
-const SUITES: [Suite; 4] = [pjdfstest::SUITE, fsx::SUITE, stress::SUITE, fio::SUITE];
+const SUITES: [Suite; 5] = [
+    pjdfstest::SUITE,
+    fsx::SUITE,
+    stress::SUITE,
+    attributes::SUITE,
+    fio::SUITE,
+];
 
 /// Whether a filter is the name of a suite.
 pub(super) fn is_suite(filter: &str) -> bool {
@@ -54,6 +61,7 @@ pub(super) fn machines(
 const TOOLS: Recipe = Recipe {
     name: "suites",
     packages: &["fio", "mount", "stress-ng"],
+    sources: &[],
     megabytes: 70,
     launchers: &[
         Launcher::plain("usr/bin/fio"),
@@ -70,11 +78,11 @@ fn tool(name: &str) -> String {
     format!("{BUSYBOX} sh {TOOLS_DIR}/bin/{name}")
 }
 
-/// Adds the bundle's disk to a machine.
-fn add_tools(machine: &mut Machine<'_>) -> Result<()> {
+/// Adds the disk of a bundle to a machine.
+fn add_tools(machine: &mut Machine<'_>, tools: &Recipe) -> Result<()> {
     machine.disks.push(Disk {
         serial: "tools".to_owned(),
-        image: TOOLS.image(machine.lab.ctx)?,
+        image: tools.image(machine.lab.ctx)?,
         read_only: true,
         ..Disk::default()
     });

@@ -85,7 +85,7 @@ fn tests(lab: &Lab<'_>, extent: Extent) -> Result<Group> {
         Extent::Full => (&ALL, 60),
     };
     let mut machine = Machine::new(lab, NAME)?;
-    add_tools(&mut machine)?;
+    add_tools(&mut machine, &TOOLS)?;
     let grace = u64::from(20 * lab.slowdown());
     let mut lanes = Vec::new();
     let disks = ["stress-1k", "stress-4k"];

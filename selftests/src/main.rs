@@ -74,6 +74,9 @@ enum Verb {
         /// Seconds a claim may take before it counts as hung.
         #[arg(long, default_value_t = 120, value_name = "SECONDS")]
         timeout: u64,
+        /// Try so often what ends otherwise each time where nobody promises it, and tell the worst.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        tries: u32,
         /// Leaves out what others on this machine would notice: I/O errors on demand, writes to the
         /// device, a file system that is frozen or full.
         #[arg(long)]
@@ -196,12 +199,13 @@ fn obey(verb: Verb) -> Result<u8> {
         Verb::Run {
             dir,
             timeout,
+            tries,
             careful,
             chosen,
         } => {
             anyhow::ensure!(dir.is_dir(), "{} is not a directory", dir.display());
             let timeout = Duration::from_secs(timeout);
-            return Ok(runner::run(&dir, &chosen.claims(), timeout, careful)?.exit_status());
+            return Ok(runner::run(&dir, &chosen.claims(), timeout, tries, careful)?.exit_status());
         }
         Verb::Generate { settings } => {
             let result = generator::run(&settings);

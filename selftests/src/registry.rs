@@ -43,6 +43,8 @@ pub struct Needs {
     pub device: bool,
     /// Minutes in a debug kernel without KVM. Left out where only a bounded part is tested.
     pub patience: bool,
+    /// Several tries: where nobody promises it, who comes first decides how it ends.
+    pub chance: bool,
 }
 
 impl Needs {
@@ -54,6 +56,7 @@ impl Needs {
         ioctl: false,
         device: false,
         patience: false,
+        chance: false,
     };
 
     /// Small blocks, so that several fit in a page.

@@ -82,7 +82,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         summary: "io_uring reads and writes by registered buffers and files see and are seen by all \
                   other ways. A ring that polls is served or told EOPNOTSUPP; what it asked for \
                   leaves nothing behind that a write of the same range would wait for.",
-        needs: Needs::NOTHING,
+        needs: Needs {
+            chance: true,
+            ..Needs::NOTHING
+        },
         expect: Expect::STALE_WITHOUT,
         files: &[FileSpec {
             name: "t40.dat",

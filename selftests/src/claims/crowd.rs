@@ -63,7 +63,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         summary: "Four threads store to the last sector of every page without pause while the first \
                   is written directly, page by page: every write ends with its count, none of the \
                   stores and none of the writes is lost, fsync has nothing to complain about.",
-        needs: Needs::NOTHING,
+        needs: Needs {
+            chance: true,
+            ..Needs::NOTHING
+        },
         expect: STORED_OVER,
         files: &[FileSpec {
             name: "t47.dat",

@@ -31,7 +31,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         rule: "B1 T03, A8, A14",
         summary: "A store through a mapping dirties block 3 of a page, then block 0 is written \
                   directly: after fsync both are on the disk, and blocks 1 and 2 as they were.",
-        needs: Needs::SMALL_BLOCKS,
+        needs: Needs {
+            chance: true,
+            ..Needs::SMALL_BLOCKS
+        },
         expect: Expect::LOST_WITHOUT,
         files: &[FileSpec {
             name: "t03.dat",

@@ -33,7 +33,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         summary: "Two direct writes of 128 pages that overlap by half are submitted one right after \
                   the other, by libaio and by io_uring, first from one and then from two queues: \
                   outside of the overlap each is there, and the overlap is wholly of one of them.",
-        needs: Needs::NOTHING,
+        needs: Needs {
+            chance: true,
+            ..Needs::NOTHING
+        },
         expect: Expect {
             none: UNORDERED,
             seed: UNORDERED,

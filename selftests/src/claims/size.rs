@@ -50,7 +50,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         summary: "A file is cut to nothing and made long again in a loop, while another thread writes it \
                   directly, and others look through a mapping and by direct reads: each sees zeros or \
                   versions that are neither older than the last one acknowledged nor older than the cut.",
-        needs: Needs::NOTHING,
+        needs: Needs {
+            chance: true,
+            ..Needs::NOTHING
+        },
         expect: Expect {
             none: &[Verdict::Kept, Verdict::Stale],
             // Who looks has the page pinned for a moment, and the seed tells the writer.

@@ -14,6 +14,9 @@ use qemu_runner::{Action, Expect, Step};
 /// that have other work are slow.
 const CLAIM_SECONDS: u32 = 30;
 
+/// How often a foreign file system is tried with claims that chance has a part in: the worst is told.
+const TRIES: u32 = 5;
+
 /// The steps that try every claim of `benches` on `fs`. If the disks hold ext2, the stock driver
 /// reads them afterwards, so that what the two saw can be compared.
 ///
@@ -34,7 +37,7 @@ pub(crate) fn claims(fs: &FileSystem, benches: &[Bench], slowdown: u32) -> Vec<S
             _ if fs.is_raw() => raw::partition(bench),
             _ => mount(&name, &name, fs, &bench.mount_point(), false),
         };
-        vec![mount, run_claims(bench, slowdown)]
+        vec![mount, run_claims(fs, bench, slowdown)]
     }));
     if fs.nfs {
         // From here on the server's side is the file system that is looked at.
@@ -108,12 +111,15 @@ pub(crate) fn digest_again_step(bench: &Bench) -> String {
     format!("digest of {} by ext2", bench.name())
 }
 
-fn run_claims(bench: &Bench, slowdown: u32) -> Step {
+fn run_claims(fs: &FileSystem, bench: &Bench, slowdown: u32) -> Step {
     let timeout = CLAIM_SECONDS * slowdown;
     let mut argv = [CLAIMS, "run", "--dir", &bench.mount_point(), "--timeout"]
         .map(str::to_owned)
         .to_vec();
     argv.push(timeout.to_string());
+    if fs.policy.is_none() {
+        argv.extend(["--tries".to_owned(), TRIES.to_string()]);
+    }
     for id in &bench.claims {
         argv.extend(["--claim".to_owned(), id.clone()]);
     }

@@ -13,9 +13,11 @@ mod buffered;
 mod direct;
 mod image;
 mod mapped;
+mod memory;
 mod names;
 mod parallel;
 mod place;
+mod spread;
 mod walker;
 
 use std::fs::File;
@@ -43,15 +45,26 @@ pub enum Mode {
     Timed,
 }
 
-/// One number: its name, and what it is the time of.
+/// What a number counts that is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Memory.
+    Bytes,
+    /// Pieces of files.
+    Extents,
+}
+
+/// One number: its name, and what it is the time, or the count, of.
 type Row = (&'static str, &'static str);
 
 /// A stage and what is measured on it.
 #[derive(Debug)]
 struct Scenario {
     mode: Mode,
+    unit: Option<Unit>,
     rows: &'static [Row],
-    /// Gives the nanoseconds of each row, or skips the scenario.
+    /// Gives the number of each row, or skips the scenario.
     measure: fn(&Place) -> Result<Vec<f64>>,
 }
 
@@ -59,6 +72,7 @@ struct Scenario {
 const fn counted(rows: &'static [Row], measure: fn(&Place) -> Result<Vec<f64>>) -> Scenario {
     Scenario {
         mode: Mode::Counted,
+        unit: None,
         rows,
         measure,
     }
@@ -68,6 +82,7 @@ const fn counted(rows: &'static [Row], measure: fn(&Place) -> Result<Vec<f64>>) 
 const fn timed(rows: &'static [Row], measure: fn(&Place) -> Result<Vec<f64>>) -> Scenario {
     Scenario {
         mode: Mode::Timed,
+        unit: None,
         rows,
         measure,
     }
@@ -81,6 +96,8 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
         mapped::SCENARIOS,
         walker::SCENARIOS,
         names::SCENARIOS,
+        spread::SCENARIOS,
+        memory::SCENARIOS,
         parallel::SCENARIOS,
     ]
     .into_iter()
@@ -92,8 +109,10 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
 pub struct Listed {
     /// Its name.
     pub id: &'static str,
-    /// What it is the time of.
+    /// What it is the time, or the count, of.
     pub what: &'static str,
+    /// What it counts, if not time.
+    pub unit: Option<Unit>,
     /// Where it means something.
     pub mode: Mode,
 }
@@ -101,9 +120,14 @@ pub struct Listed {
 /// Every row there is.
 pub fn list() -> Vec<Listed> {
     let rows = |scenario: &'static Scenario| {
-        let mode = scenario.mode;
+        let &Scenario { mode, unit, .. } = scenario;
         let rows = scenario.rows.iter();
-        rows.map(move |&(id, what)| Listed { id, what, mode })
+        rows.map(move |&(id, what)| Listed {
+            id,
+            what,
+            unit,
+            mode,
+        })
     };
     scenarios().flat_map(rows).collect()
 }

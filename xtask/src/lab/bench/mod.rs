@@ -87,6 +87,8 @@ impl Mode {
 struct Row {
     id: String,
     what: String,
+    /// What it counts, if not what [`Mode::unit`] says.
+    unit: Option<String>,
     mode: Mode,
 }
 
@@ -236,6 +238,7 @@ mod tests {
         Row {
             id: id.to_owned(),
             what: String::new(),
+            unit: None,
             mode,
         }
     }

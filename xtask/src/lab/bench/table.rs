@@ -22,7 +22,7 @@ pub(super) struct Bench {
     kernel: String,
     /// `kvm` or `tcg`.
     accel: String,
-    /// Of every number but the ratios.
+    /// Of every number but the ratios, where a row does not say another.
     unit: String,
     /// The rows.
     rows: Vec<BenchRow>,
@@ -35,6 +35,9 @@ struct BenchRow {
     /// What it is the time of.
     #[serde(default)]
     what: String,
+    /// What it counts, if not what the others do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
     /// By file system; one on which it cannot be measured is not there.
     fs: BTreeMap<String, Sample>,
     /// Of ours to the least of the others.
@@ -77,6 +80,7 @@ impl Bench {
         let row = |row: &Row| BenchRow {
             id: row.id.clone(),
             what: row.what.clone(),
+            unit: row.unit.clone(),
             fs: BTreeMap::new(),
             ratio: None,
         };
@@ -127,7 +131,10 @@ impl Bench {
                 .map(|head| Cell::new(head).add_attribute(Attribute::Bold)),
         );
         for row in &self.rows {
-            let mut cells = vec![row.id.clone()];
+            let mut cells = vec![match &row.unit {
+                Some(unit) => format!("{} ({unit})", row.id),
+                None => row.id.clone(),
+            }];
             let medians = names.iter().map(|&name| row.fs.get(name));
             cells.extend(
                 medians.map(|sample| sample.map_or_else(none, |sample| number(sample.median))),
@@ -144,7 +151,7 @@ impl Bench {
         let mut text = table.to_string();
         let _ = write!(
             text,
-            "\n\nMedians, in {} of Linux {} under {}. The ratio is that of {OURS} to the fastest of the \
+            "\n\nMedians, in {} of Linux {} under {} where a row says nothing else. The ratio is that of {OURS} to the fastest of the \
              others\n(to itself under another policy where these cannot do it). The spread is that of \
              the file system\nwhose rounds differ most.\n",
             self.unit, self.kernel, self.accel
@@ -226,6 +233,7 @@ mod tests {
         let row = |id: &str| Row {
             id: id.to_owned(),
             what: String::new(),
+            unit: (id == "b").then(|| "bytes".to_owned()),
             mode: Mode::Counted,
         };
         let accel = qemu_runner::Accel::counting();
@@ -253,6 +261,7 @@ mod tests {
         assert_eq!(bench.rows[1].ratio, Some(1.5));
         let table = bench.table(&filesystems, None);
         assert!(table.contains("1,000"), "{table}");
+        assert!(table.contains("| b (bytes) |"), "{table}");
         assert!(table.contains("810.0 %"), "{table}");
     }
 

@@ -153,7 +153,7 @@ impl Apt {
         files(dir, |name| name.ends_with(".deb"))
     }
 
-    /// Downloads the source of a package into `dir`, which must be empty. Returns the tarball that its
+    /// Downloads the source of a package into `dir`, which is made. Returns the tarball that its
     /// authors made.
     pub(crate) fn download_source(&self, package: &str, dir: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;

@@ -5,7 +5,7 @@
 use crate::registry::Claim;
 
 /// Claims whose needs do not tell.
-const HAZARDS: [(&str, &str); 15] = [
+const HAZARDS: [(&str, &str); 18] = [
     ("T45", "freezes the file system"),
     ("T17", "fills the file system"),
     ("T26", "fills the file system"),
@@ -21,6 +21,9 @@ const HAZARDS: [(&str, &str); 15] = [
     ("V4", "shuts the file system down"),
     ("V6", "changes the options of the file system"),
     ("V10", "changes the options of the file system"),
+    ("V13", "changes the options of the file system"),
+    ("V14", "unmounts the file system"),
+    ("V15", "changes the options of the file system"),
 ];
 
 /// Why the claim should not be tried where somebody else works, if so.

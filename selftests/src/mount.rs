@@ -93,13 +93,13 @@ impl Mount {
         // A loop device that nobody has open goes when it is unmounted.
         let _held = File::open(&self.source);
         self.unmount()?;
-        rustix::mount::mount(
-            &self.source,
-            &self.dir,
-            &*self.kind,
-            self.flags,
-            Some(self.options.as_c_str()),
-        )
+        self.remake()
+    }
+
+    /// Mounts it as it was; nothing of it is mounted.
+    pub fn remake(&self) -> Result<(), Errno> {
+        let options = Some(self.options.as_c_str());
+        rustix::mount::mount(&self.source, &self.dir, &*self.kind, self.flags, options)
     }
 
     /// Remounts with `options`; it is mounted for writing unless `ro` is among them.
@@ -121,8 +121,7 @@ impl Mount {
                 work(&device)?;
                 device.sync_all()
             });
-        self.mount(&self.options.to_string_lossy())
-            .context("mounting it again")?;
+        self.remake().context("mounting it again")?;
         done.with_context(|| format!("writing {}", self.source.display()))
     }
 
@@ -155,14 +154,25 @@ impl Mount {
         ["cohfs", "ext2", "ext3", "ext4"].contains(&&*self.kind)
     }
 
-    /// Mounts what is on the device at `node` on `dir`, in the same way.
+    /// Mounts what is on the device at `node` on `dir`, in the same way, or skips the claim if it cannot
+    /// be: ext3 wants a journal.
     pub fn alike<'a>(&self, node: &Path, dir: &'a Path) -> anyhow::Result<Mounted<'a>> {
-        Mounted::new(node, dir, &self.kind, &self.options)
+        let mounted = Mounted::new(node, dir, &self.kind, &self.options);
+        mounted.map_err(|error| match error.downcast_ref() {
+            Some(&Errno::INVAL) => skip(format!("it cannot be mounted as {}", self.kind)),
+            _ => error,
+        })
     }
 
-    /// Whether `/proc/mounts` shows the option now.
+    /// The options that `/proc/mounts` shows now.
+    pub fn shown(&self) -> Result<String, Errno> {
+        Self::of(&self.dir).map(|now| now.shown)
+    }
+
+    /// Whether it shows this one.
     pub fn shows(&self, option: &str) -> bool {
-        Self::of(&self.dir).is_ok_and(|now| now.shown.split(',').any(|shown| shown == option))
+        let shown = self.shown();
+        shown.is_ok_and(|shown| shown.split(',').any(|shown| shown == option))
     }
 
     /// Mounts it with `options`; nothing of it is mounted.

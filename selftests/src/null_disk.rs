@@ -16,7 +16,7 @@ use crate::verdict::skip;
 const CONFIGFS: &str = "/sys/kernel/config";
 
 /// Its size, and that of its cache, in MiB.
-const SIZE: &str = "16";
+const SIZE: &str = "64";
 const CACHE: &str = "4";
 
 /// A disk that keeps what is written in a cache until it is flushed, and can be told to write around that

@@ -33,6 +33,7 @@ mod outside;
 mod overlap;
 mod pending;
 mod pinned;
+mod placement;
 mod places;
 mod poked;
 mod punch;
@@ -93,6 +94,7 @@ pub const GROUPS: &[&[Claim]] = &[
     places::CLAIMS,
     volume::CLAIMS,
     super_block::CLAIMS,
+    placement::CLAIMS,
     given_up::CLAIMS,
     attributes::CLAIMS,
     options::CLAIMS,

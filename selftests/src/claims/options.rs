@@ -2,12 +2,19 @@
 
 //! What is shown of files, and what options and flags change about that.
 //!
-//! One of these claims remounts the file system that it is tried on, as those of [`super::volume`] do.
+//! Some of these claims mount the file system that they are tried on otherwise, as those of
+//! [`super::volume`] do.
 
 use std::fs;
 use std::fs::File;
+use std::fs::FileTimes;
+use std::fs::Permissions;
+use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -31,11 +38,14 @@ use super::attributes::require_xattrs;
 use super::attributes::set;
 use super::scratch::Scratch;
 use super::scratch::touch;
+use super::super_block::Geometry;
+use super::volume::again;
 use super::volume::mounted;
 use super::volume::mounted_as_ext;
 use super::volume::remount;
 use crate::aligned::Aligned;
 use crate::judge::Judge;
+use crate::kernel_log::KernelLog;
 use crate::registry::Claim;
 use crate::registry::Expect;
 use crate::registry::FileSpec;
@@ -85,6 +95,45 @@ pub(super) const CLAIMS: &[Claim] = &[
         expect: Expect::KEPT,
         files: &[],
         run: flags_do_what_they_say_and_statx_shows_them,
+    },
+    Claim {
+        id: "A10",
+        name: "birth_is_told_as_it_was_or_not_at_all",
+        rule: "statx(2): STATX_BTIME",
+        summary: "A file is made, and later written, given other times and another mode. What statx \
+                  says of its birth is a time while it was made, and stays so; or statx says that it \
+                  does not know.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: birth_is_told_as_it_was_or_not_at_all,
+    },
+    Claim {
+        id: "V14",
+        name: "mounted_with_debug_the_log_has_the_geometry",
+        rule: "ext2(5): debug",
+        summary: "The file system is mounted with debug: a line of the kernel's log has the size of \
+                  a block and how many blocks and inodes a group has, and /proc/mounts shows debug. \
+                  Mounted without it, there is no such line.",
+        needs: Needs {
+            device: true,
+            ..Needs::NOTHING
+        },
+        expect: Expect::KEPT,
+        files: &[],
+        run: mounted_with_debug_the_log_has_the_geometry,
+    },
+    Claim {
+        id: "V15",
+        name: "option_is_in_force_or_refused_by_its_name",
+        rule: "ext2(5), mount(2): EINVAL",
+        summary: "The file system is remounted with each option of ext2 that asks for something else \
+                  than is done. What is taken /proc/mounts shows; what is not is refused, the log has \
+                  its name, and the file system is mounted as it was.",
+        needs: Needs::NOTHING,
+        expect: Expect::KEPT,
+        files: &[],
+        run: option_is_in_force_or_refused_by_its_name,
     },
 ];
 
@@ -238,4 +287,143 @@ fn flags_do_what_they_say_and_statx_shows_them(stage: &Stage<'_>) -> Result<Outc
         });
     }
     Ok(judge.outcome())
+}
+
+/// The time of birth that statx tells of, if it does.
+fn birth(path: &Path) -> Result<Option<SystemTime>> {
+    let wanted = StatxFlags::BTIME;
+    let found = statx(CWD, path, AtFlags::empty(), wanted).context("statx")?;
+    let time = &found.stx_btime;
+    let since = Duration::new(time.tv_sec.try_into()?, time.tv_nsec);
+    let told = found.stx_mask & wanted.bits() != 0;
+    Ok(told.then(|| SystemTime::UNIX_EPOCH + since))
+}
+
+fn birth_is_told_as_it_was_or_not_at_all(stage: &Stage<'_>) -> Result<Outcome> {
+    // Clocks of file systems are as coarse as the kernel's ticks, or a second.
+    const COARSE: Duration = Duration::from_secs(2);
+    let room = Scratch::new(stage)?;
+    let path = room.join("file");
+    let before = SystemTime::now() - COARSE;
+    touch(&path)?;
+    let after = SystemTime::now() + COARSE;
+    let mut judge = Judge::new();
+    let mut look = |when: &str| -> Result<Option<SystemTime>> {
+        let born = birth(&path)?;
+        judge.require(
+            born.is_none_or(|born| (before..after).contains(&born)),
+            Verdict::Error,
+            || format!("{when} it was born at {born:?}, and made between {before:?} and {after:?}"),
+        );
+        Ok(born)
+    };
+    let first = look("at first")?;
+    fs::write(&path, b"written")?;
+    let file = File::options().write(true).open(&path)?;
+    // Long before there was such a file, and long after.
+    for (when, seconds) in [("backdated", 1_000_000), ("postdated", 2_000_000_000)] {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_times(FileTimes::new().set_accessed(time).set_modified(time))?;
+        look(when)?;
+    }
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    let last = look("at last")?;
+    judge.require(first == last, Verdict::Error, || {
+        format!("it was born at {first:?}, and later at {last:?}")
+    });
+    judge.fact(match first {
+        Some(_) => "it is told",
+        None => "it is not told",
+    });
+    Ok(judge.outcome())
+}
+
+fn mounted_with_debug_the_log_has_the_geometry(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted_as_ext(stage, "it has not the options of ext2")?;
+    let log = KernelLog::open()?;
+    let mut judge = Judge::new();
+    let mut lines = Vec::new();
+    let mut shown = Vec::new();
+    let mut numbers = [0; 3];
+    mount.with_device(|device| {
+        let geometry = Geometry::of(device)?;
+        numbers = [
+            geometry.block_size,
+            geometry.blocks_per_group,
+            geometry.inodes_per_group,
+        ];
+        for options in ["debug", ""] {
+            log.skip_to_end().map_err(io::Error::other)?;
+            mount.mount(options)?;
+            shown.push(mount.shows("debug"));
+            let messages = log.messages(usize::MAX).map_err(io::Error::other)?;
+            lines.push(messages.into_iter().find(|line| has_all(line, numbers)));
+            mount.unmount()?;
+        }
+        Ok(())
+    })?;
+    judge.require(shown == [true, false], Verdict::Error, || {
+        format!("with debug and without, /proc/mounts shows it: {shown:?}")
+    });
+    judge.require(
+        lines[0].is_some() && lines[1].is_none(),
+        Verdict::Error,
+        || format!("with debug and without, the log has {numbers:?} in {lines:?}"),
+    );
+    Ok(judge.outcome())
+}
+
+/// Whether `line` has each of the numbers.
+fn has_all(line: &str, numbers: [u32; 3]) -> bool {
+    let words: Vec<&str> = line.split(|c: char| !c.is_ascii_digit()).collect();
+    let has = |number: u32| words.contains(&&*number.to_string());
+    numbers.into_iter().all(has)
+}
+
+fn option_is_in_force_or_refused_by_its_name(stage: &Stage<'_>) -> Result<Outcome> {
+    let mount = mounted_as_ext(stage, "it has not the options of ext2")?;
+    let log = KernelLog::open()?;
+    let mut judge = Judge::new();
+    let mut tried = || -> Result<()> {
+        for option in [
+            "oldalloc", "nobh", "dax", "xip", "quota", "usrquota", "grpquota",
+        ] {
+            log.skip_to_end()?;
+            let before = mount.shown()?;
+            let done = mount.change(option);
+            let shown = mount.shown()?;
+            if done.is_ok() {
+                let is_shown = shown.split(',').any(|word| {
+                    word.strip_prefix(option)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+                });
+                judge.require(is_shown, Verdict::Error, || {
+                    format!("{option} is taken, and not in force")
+                });
+                continue;
+            }
+            let named = log.count(option)?;
+            judge.require(named > 0 && shown == before, Verdict::Error, || {
+                format!("{option} is {done:?}, named {named} times; {before} became {shown}")
+            });
+        }
+        Ok(())
+    };
+    let done = tried();
+    // As it was mounted before.
+    again(&mount)?;
+    done?;
+    Ok(judge.outcome())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_all;
+
+    #[test]
+    fn numbers_are_whole_words() {
+        let line = "blocks of 1024 bytes, 3 groups of 8192 blocks and 2040 inodes";
+        assert!(has_all(line, [1024, 8192, 2040]));
+        assert!(!has_all(line, [1024, 8192, 204]));
+    }
 }

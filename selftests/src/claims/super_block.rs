@@ -105,6 +105,37 @@ const NAME: u64 = SUPER + 120;
 /// The block of the first copy of a super block where blocks are as small as can be.
 const FIRST_COPY: u64 = 8193;
 
+/// How the volume is divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Geometry {
+    /// The size of a block, in bytes.
+    pub(super) block_size: u32,
+    /// How many blocks a group has.
+    pub(super) blocks_per_group: u32,
+    /// How many inodes it has.
+    pub(super) inodes_per_group: u32,
+    /// How many groups there are.
+    pub(super) groups: u32,
+}
+
+impl Geometry {
+    /// Reads it from the super block on `device`.
+    pub(super) fn of(device: &File) -> io::Result<Self> {
+        let number = |at: u64| -> io::Result<u32> {
+            let mut bytes = [0; 4];
+            device.read_exact_at(&mut bytes, SUPER + at)?;
+            Ok(u32::from_le_bytes(bytes))
+        };
+        let (blocks, first, per_group) = (number(4)?, number(20)?, number(32)?);
+        Ok(Self {
+            block_size: 1024 << number(24)?,
+            blocks_per_group: per_group,
+            inodes_per_group: number(40)?,
+            groups: (blocks - first).div_ceil(per_group),
+        })
+    }
+}
+
 /// The room for a name.
 const NAME_MAX: usize = 256;
 

@@ -2,21 +2,18 @@
 
 //! Names and inodes: making, looking up, renaming, listing and removing them; sizes; mounting.
 
-use std::ffi::CString;
 use std::fs;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use anyhow::Result;
-use rustix::mount::MountFlags;
-use rustix::mount::UnmountFlags;
 
 use super::Place;
 use super::Scenario;
 use super::counted;
 use super::place::per;
+use crate::mount::Mount;
 use crate::verdict::skip;
 
 /// Directories, and files in each of them.
@@ -127,37 +124,13 @@ fn truncate(place: &Place) -> Result<Vec<f64>> {
 /// Mounts the place anew, as it is mounted.
 fn mount(place: &Place) -> Result<Vec<f64>> {
     const TIMES: usize = 10;
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let dir = place.dir().to_str().context("the name of a directory")?;
-    let mount = mounts
-        .lines()
-        .rev()
-        .map(|line| line.split(' ').collect::<Vec<_>>())
-        .find(|words| words.get(1) == Some(&dir));
-    let Some([source, _, fstype, options, ..]) = mount.as_deref() else {
-        return Err(skip(format!("nothing is mounted on {dir}")));
-    };
-    // What mount(2) takes as flags.
-    const FLAGS: [&str; 4] = ["rw", "ro", "relatime", "seclabel"];
-    let options: Vec<&str> = options
-        .split(',')
-        .filter(|option| !FLAGS.contains(option))
-        .collect();
-    let options = CString::new(options.join(","))?;
+    let mount = Mount::of(place.dir()).map_err(|error| skip(format!("not mounted: {error}")))?;
     let mut sum = 0.0;
     for _ in 0..TIMES {
-        rustix::mount::unmount(dir, UnmountFlags::empty())
-            .map_err(|error| skip(format!("{dir} cannot be unmounted: {error}")))?;
-        sum += per(1, || {
-            let flags = MountFlags::empty();
-            Ok(rustix::mount::mount(
-                *source,
-                dir,
-                *fstype,
-                flags,
-                options.as_c_str(),
-            )?)
-        })?;
+        mount
+            .unmount()
+            .map_err(|error| skip(format!("cannot be unmounted: {error}")))?;
+        sum += per(1, || Ok(mount.remake()?))?;
     }
     Ok(vec![sum / TIMES as f64])
 }

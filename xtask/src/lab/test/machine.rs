@@ -135,6 +135,14 @@ pub(super) fn group(mut tests: Vec<TestResult>, outcome: &VmOutcome) -> Group {
     Group::of_machine(tests, outcome)
 }
 
+/// Says in a failure of something in a machine where to look.
+pub(super) fn told(mut status: Status, report: &Report) -> Status {
+    if let Status::Failed(why) = &mut status {
+        *why += &format!("\nconsole: {}", report.console.display());
+    }
+    status
+}
+
 /// A test of a suite.
 pub(super) fn result(
     suite: &str,

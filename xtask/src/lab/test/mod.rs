@@ -285,20 +285,14 @@ fn from_step(suite: &str, name: &str, report: &qemu_runner::Report, step: &str) 
         Some(Outcome::AsExpected) => Status::Passed,
         Some(Outcome::Failed(why)) => {
             let lines = step.map(|step| step.lines.join("\n")).unwrap_or_default();
-            Status::Failed(format!(
-                "{why}\n{lines}\nconsole: {}",
-                report.console.display()
-            ))
+            Status::Failed(format!("{why}\n{lines}"))
         }
-        None => Status::Failed(format!(
-            "it did not end; console: {}",
-            report.console.display()
-        )),
+        None => Status::Failed("it did not end".to_owned()),
     };
     TestResult {
         suite: suite.to_owned(),
         name: name.to_owned(),
-        status,
+        status: machine::told(status, report),
         time: Duration::from_millis(step.map_or(0, |step| step.ms)),
         detail: String::new(),
     }

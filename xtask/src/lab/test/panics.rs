@@ -3,7 +3,7 @@
 //! `errors=panic`: a machine that comes upon damage stops, says why, and has noted it on the volume.
 
 use super::Group;
-use super::machine::result;
+use super::machine::{result, told};
 use crate::lab::boot::{self, Boot, CLAIMS, Lab};
 use crate::lab::filesystem::{COHFS, FileSystem};
 use crate::lab::images::{self, Format};
@@ -73,7 +73,7 @@ pub(super) fn tests(lab: &Lab<'_>) -> Result<Group> {
     ] {
         let status = match finding {
             None => Status::Passed,
-            Some(why) => Status::Failed(format!("{why}\nconsole: {}", report.console.display())),
+            Some(why) => told(Status::Failed(why), &report),
         };
         let time = Duration::from_secs_f64(report.seconds) / 2;
         tests.push(result(NAME, name, status, time));

@@ -10,7 +10,7 @@ use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::outcome::VmOutcome;
 use crate::lab::plan;
 use crate::lab::results::Status;
-use crate::lab::test::machine::{Machine, group, result, script};
+use crate::lab::test::machine::{Machine, group, result, script, told};
 use crate::lab::test::{Extent, Group};
 use anyhow::Result;
 use qemu_runner::{Action, Expect, Report, Step};
@@ -157,14 +157,6 @@ fn boot(mut machine: Machine<'_>) -> Result<(Report, VmOutcome)> {
         .steps
         .push(script("root as it was", &leave(), 60, &[0]));
     machine.boot(SECONDS)
-}
-
-/// Says in a failure where to look.
-fn told(mut status: Status, report: &Report) -> Status {
-    if let Status::Failed(why) = &mut status {
-        *why += &format!("\nconsole: {}", report.console.display());
-    }
-    status
 }
 
 /// A root to run in: the bundle's directories, and what nobody configured there.

@@ -7,7 +7,7 @@ use super::{Suite, TOOLS, add_tools, tool};
 use crate::lab::boot::Lab;
 use crate::lab::filesystem::COHFS;
 use crate::lab::results::{Status, TestResult};
-use crate::lab::test::machine::{Machine, group, result, script};
+use crate::lab::test::machine::{Machine, group, result, script, told};
 use crate::lab::test::{Extent, Group, from_step};
 use anyhow::Result;
 use qemu_runner::Report;
@@ -91,8 +91,7 @@ fn judge(name: &str, report: &Report) -> TestResult {
     let lines = report.step(name).map(|step| step.lines.as_slice());
     match idle(lines.unwrap_or_default()) {
         Some(why) if test.status == Status::Passed => {
-            let why = format!("{why}; console: {}", report.console.display());
-            result(NAME, name, Status::Failed(why), test.time)
+            result(NAME, name, told(Status::Failed(why), report), test.time)
         }
         _ => test,
     }

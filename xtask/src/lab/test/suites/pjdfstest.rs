@@ -8,7 +8,7 @@ use crate::crates::Crate;
 use crate::lab::boot::{self, BUSYBOX, Lab};
 use crate::lab::filesystem::{COHFS, EXT2};
 use crate::lab::results::Status;
-use crate::lab::test::machine::{Machine, group, result, script};
+use crate::lab::test::machine::{Machine, group, result, script, told};
 use crate::lab::test::{Extent, Group};
 use anyhow::Result;
 use qemu_runner::{Action, Report, Step};
@@ -117,38 +117,37 @@ fn tests(lab: &Lab<'_>, _extent: Extent) -> Result<Group> {
     }
     let (report, outcome) = machine.boot(SECONDS * 3)?;
     let (theirs, ours) = (verdicts(&report, EXT2.name), verdicts(&report, COHFS.name));
-    let console = report.console.display().to_string();
     // The machine's time is that of the tests, in equal shares.
     let count = u32::try_from(ours.len().max(1)).unwrap_or(u32::MAX);
     let time = Duration::from_secs_f64(report.seconds) / count;
     let mut tests: Vec<_> = ours
         .iter()
         .map(|(name, verdict)| {
-            let status = judge(verdict, theirs.get(name), &console);
+            let status = told(judge(verdict, theirs.get(name)), &report);
             result(NAME, name.clone(), status, time)
         })
         .collect();
+    let mut failed = |name: &str, why: &str| {
+        let status = told(Status::Failed(why.to_owned()), &report);
+        tests.push(result(NAME, name, status, time));
+    };
     for name in theirs.keys().filter(|name| !ours.contains_key(*name)) {
-        let why = format!("it ran on stock ext2 only; console: {console}");
-        tests.push(result(NAME, name.clone(), Status::Failed(why), time));
+        failed(name, "it ran on stock ext2 only");
     }
     if theirs.is_empty() {
-        let why = format!("nothing ran; console: {console}");
-        tests.push(result(NAME, "stock ext2", Status::Failed(why), time));
+        failed("stock ext2", "nothing ran");
     }
     Ok(group(tests, &outcome))
 }
 
 /// Holds a verdict against that on stock ext2.
-fn judge(ours: &Verdict, theirs: Option<&Verdict>, console: &str) -> Status {
+fn judge(ours: &Verdict, theirs: Option<&Verdict>) -> Status {
     match (ours, theirs) {
         (Verdict::Passed, _) => Status::Passed,
         (Verdict::Failed(why), Some(Verdict::Failed(_))) => {
             Status::Skipped(format!("stock ext2 fails it too: {why}"))
         }
-        (Verdict::Failed(why), _) => {
-            Status::Failed(format!("{why}\nstock ext2 passes it\nconsole: {console}"))
-        }
+        (Verdict::Failed(why), _) => Status::Failed(format!("{why}\nstock ext2 passes it")),
         (Verdict::Skipped(_), Some(Verdict::Passed)) => {
             Status::Failed("it was skipped, and stock ext2 passes it".to_owned())
         }
@@ -225,7 +224,7 @@ mod tests {
     fn only_what_stock_ext2_passes_counts() {
         let failed = Verdict::Failed("no".to_owned());
         let skipped = Verdict::Skipped("x".to_owned());
-        let judge = |ours, theirs| judge(ours, theirs, "");
+        let judge = |ours, theirs| judge(ours, theirs);
         assert_eq!(judge(&Verdict::Passed, Some(&failed)), Status::Passed);
         assert!(matches!(judge(&failed, Some(&failed)), Status::Skipped(_)));
         for theirs in [Some(&Verdict::Passed), None] {

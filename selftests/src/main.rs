@@ -74,7 +74,8 @@ enum Verb {
         /// Seconds a claim may take before it counts as hung.
         #[arg(long, default_value_t = 120, value_name = "SECONDS")]
         timeout: u64,
-        /// Try so often what ends otherwise each time where nobody promises it, and tell the worst.
+        /// Try so often what ends otherwise each time where nobody promises it, and tell what most
+        /// tries came to that did not keep it.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         tries: u32,
         /// Leaves out what others on this machine would notice: I/O errors on demand, writes to the

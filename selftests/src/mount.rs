@@ -149,6 +149,11 @@ impl Mount {
         }
     }
 
+    /// Whether the file system is cohfs.
+    pub fn is_cohfs(&self) -> bool {
+        self.kind == "cohfs"
+    }
+
     /// Whether the file system is of the family of ext2, with its options.
     pub fn is_ext(&self) -> bool {
         ["cohfs", "ext2", "ext3", "ext4"].contains(&&*self.kind)

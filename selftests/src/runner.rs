@@ -111,7 +111,7 @@ pub fn run(
                 ),
                 String::new(),
             ),
-            None if claim.needs.chance => worst_of(tries, || run_one(dir, claim, timeout))?,
+            None if claim.needs.chance => try_often(tries, || run_one(dir, claim, timeout))?,
             None => run_one(dir, claim, timeout)?,
         };
         ktap.comment(&noise)?;
@@ -137,28 +137,48 @@ pub fn exec(dir: &Path, claim: &'static Claim) -> Outcome {
     verdict::settle((claim.run)(&Stage { place: dir, claim }))
 }
 
-/// Tries so often, unless one try hangs, and returns the worst outcome, which says how the others ended.
-fn worst_of(
+/// Tries so often, unless one try hangs. Returns an outcome of the kind that [`telling`] finds, which says
+/// how the others ended.
+fn try_often(
     tries: u32,
     mut attempt: impl FnMut() -> Result<(Outcome, String)>,
 ) -> Result<(Outcome, String)> {
-    let (mut worst, mut noise) = attempt()?;
-    let mut verdicts = vec![worst.verdict.name()];
-    for _ in 1..tries {
-        if worst.verdict == Verdict::Hang {
+    let (mut outcomes, mut noise) = (Vec::new(), String::new());
+    for _ in 0..tries {
+        let (outcome, more) = attempt()?;
+        noise += &more;
+        let hangs = outcome.verdict == Verdict::Hang;
+        outcomes.push(outcome);
+        if hangs {
             break;
         }
-        let (outcome, more) = attempt()?;
-        verdicts.push(outcome.verdict.name());
-        noise += &more;
-        if outcome.verdict.severity() > worst.verdict.severity() {
-            worst = outcome;
-        }
     }
+    let verdicts: Vec<Verdict> = outcomes.iter().map(|outcome| outcome.verdict).collect();
+    let told = telling(&verdicts).context("there is no try")?;
+    let mut told = outcomes.swap_remove(told);
     if tries > 1 {
-        worst.detail += &format!("; tries: {}", verdicts.join(", "));
+        let names: Vec<&str> = verdicts.iter().map(|verdict| verdict.name()).collect();
+        told.detail += &format!("; tries: {}", names.join(", "));
     }
-    Ok((worst, noise))
+    Ok((told, noise))
+}
+
+/// Finds the first of the verdicts that most of those that are not kept came to, and of equally many the
+/// worst: so that what hardly ever happens does not decide. One that hangs is what is told.
+fn telling(verdicts: &[Verdict]) -> Option<usize> {
+    let rank = |verdict: Verdict| {
+        let count = verdicts.iter().filter(|other| **other == verdict).count();
+        let weight = match verdict {
+            Verdict::Hang => usize::MAX,
+            Verdict::Kept | Verdict::Skip => 0,
+            _ => count,
+        };
+        (weight, verdict.severity())
+    };
+    // The first of equals.
+    (0..verdicts.len())
+        .rev()
+        .max_by_key(|&at| rank(verdicts[at]))
 }
 
 fn run_one(dir: &Path, claim: &Claim, timeout: Duration) -> Result<(Outcome, String)> {
@@ -356,20 +376,31 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_of_several_tries_is_told_with_the_others() {
+    fn of_several_tries_the_most_frequent_failure_is_told_with_the_others() {
         let ends = |verdicts: &[Verdict]| {
             let mut verdicts = verdicts.iter();
-            worst_of(4, || {
+            try_often(4, || {
                 let verdict = *verdicts.next().expect("not more tries than are asked for");
                 Ok((Outcome::new(verdict, verdict.name()), String::new()))
             })
             .expect("no try fails")
             .0
         };
-        let worst = ends(&[Verdict::Kept, Verdict::Lost, Verdict::Stale, Verdict::Kept]);
-        assert_eq!(worst.verdict, Verdict::Lost);
-        assert_eq!(worst.detail, "lost; tries: kept, lost, stale, kept");
-        let hung = ends(&[Verdict::Stale, Verdict::Hang]);
-        assert_eq!(hung.detail, "hang; tries: stale, hang");
+        let once = ends(&[Verdict::Kept, Verdict::Kept, Verdict::Kept, Verdict::Stale]);
+        assert_eq!(once.verdict, Verdict::Stale);
+        let equal = ends(&[Verdict::Kept, Verdict::Lost, Verdict::Stale, Verdict::Kept]);
+        assert_eq!(equal.verdict, Verdict::Lost);
+        assert_eq!(equal.detail, "lost; tries: kept, lost, stale, kept");
+        let rare = [
+            Verdict::FalseError,
+            Verdict::Lost,
+            Verdict::FalseError,
+            Verdict::Kept,
+        ];
+        assert_eq!(ends(&rare).verdict, Verdict::FalseError);
+        let hung = ends(&[Verdict::Stale, Verdict::Stale, Verdict::Hang]);
+        assert_eq!(hung.detail, "hang; tries: stale, stale, hang");
+        let skipped = ends(&[Verdict::Kept, Verdict::Skip, Verdict::Kept, Verdict::Kept]);
+        assert_eq!(skipped.verdict, Verdict::Skip);
     }
 }

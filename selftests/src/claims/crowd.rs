@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::PAGE;
+use super::volume::require_cohfs;
 use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::mapping::Mapping;
@@ -47,7 +48,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         rule: "B4 T46, C2.1, A17",
         summary: "Eight threads load the pages of a file through mappings while it is written \
                   directly again and again: a load that begins after a write returned sees it or \
-                  a later one, and no sector is a mixture of more than the two latest.",
+                  a later one, and no sector is a mixture of more than the two latest. Tried on cohfs \
+                  only.",
         needs: Needs::NOTHING,
         expect: Expect::STALE_WITHOUT,
         files: &[FileSpec {
@@ -134,6 +136,7 @@ fn rounds(began: Instant) -> impl Iterator<Item = u16> {
 }
 
 fn no_load_is_old_among_many(stage: &Stage<'_>) -> Result<Outcome> {
+    require_cohfs(stage)?;
     let file = stage.file()?;
     let direct = file.open_direct()?;
     let mut judge = Judge::new();

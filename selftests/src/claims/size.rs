@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use super::PAGE;
 use super::scratch::Scratch;
+use super::volume::require_cohfs;
 use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::kernel_log::KernelLog;
@@ -49,11 +50,9 @@ pub(super) const CLAIMS: &[Claim] = &[
         rule: "B4 T49, A7, C2.1",
         summary: "A file is cut to nothing and made long again in a loop, while another thread writes it \
                   directly, and others look through a mapping and by direct reads: each sees zeros or \
-                  versions that are neither older than the last one acknowledged nor older than the cut.",
-        needs: Needs {
-            chance: true,
-            ..Needs::NOTHING
-        },
+                  versions that are neither older than the last one acknowledged nor older than the cut. \
+                  Tried on cohfs only.",
+        needs: Needs::NOTHING,
         expect: Expect {
             none: &[Verdict::Kept, Verdict::Stale],
             // Who looks has the page pinned for a moment, and the seed tells the writer.
@@ -123,6 +122,7 @@ struct Versions {
 }
 
 fn what_is_cut_off_never_comes_back(stage: &Stage<'_>) -> Result<Outcome> {
+    require_cohfs(stage)?;
     let file = stage.file()?;
     let direct = file.open_direct()?;
     let reader = file.open_direct_read_only()?;

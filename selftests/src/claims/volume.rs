@@ -120,6 +120,22 @@ pub(super) fn mounted_as_ext(stage: &Stage<'_>, what: &str) -> Result<Mount> {
     }
 }
 
+/// Skips the claim on all file systems but cohfs: for claims of many threads without a window that could be
+/// proved.
+pub(super) fn require_cohfs(stage: &Stage<'_>) -> Result<()> {
+    match is_cohfs(stage) {
+        true => Ok(()),
+        false => Err(skip(
+            "nobody promises it here, and what these threads come upon is chance",
+        )),
+    }
+}
+
+/// Says whether the claim is tried on cohfs.
+pub(super) fn is_cohfs(stage: &Stage<'_>) -> bool {
+    mounted(stage).is_ok_and(|mount| mount.is_cohfs())
+}
+
 /// Unmounts and mounts again, or skips the claim if somebody uses it.
 pub(super) fn again(mount: &Mount) -> Result<()> {
     match mount.again() {

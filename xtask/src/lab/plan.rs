@@ -14,7 +14,7 @@ use qemu_runner::{Action, Expect, Step};
 /// that have other work are slow.
 const CLAIM_SECONDS: u32 = 30;
 
-/// How often a foreign file system is tried with claims that chance has a part in: the worst is told.
+/// How often a foreign file system is tried with claims that chance has a part in.
 const TRIES: u32 = 5;
 
 /// The steps that try every claim of `benches` on `fs`. If the disks hold ext2, the stock driver

@@ -164,7 +164,10 @@ impl Mount {
     pub fn alike<'a>(&self, node: &Path, dir: &'a Path) -> anyhow::Result<Mounted<'a>> {
         let mounted = Mounted::new(node, dir, &self.kind, &self.options);
         mounted.map_err(|error| match error.downcast_ref() {
-            Some(&Errno::INVAL) => skip(format!("it cannot be mounted as {}", self.kind)),
+            Some(&Errno::INVAL) => {
+                let options = self.options.to_string_lossy();
+                skip(format!("it cannot be {} with {options}", self.kind))
+            }
             _ => error,
         })
     }

@@ -85,7 +85,7 @@ const TIMELINES: &[(&str, &[Act])] = &[
         act("bystanders", "each syncs twice: no error?", 8, 8),
     ]),
     ("T30", &[
-        act("writer", "direct write of a page; twelve times", 0, 6),
+        act("writer", "direct write of a page; four times", 0, 6),
         act("disk", "page in flight", 1, 6),
         act("storer", "load the page, store to it", 2, 4),
         act("checker", "no alarm in the kernel log? fsync clean?", 7, 7),

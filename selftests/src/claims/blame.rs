@@ -108,9 +108,10 @@ pub(super) const CLAIMS: &[Claim] = &[
         id: "T30",
         name: "collisions_raise_no_alarm",
         rule: "B2 T30, C2.4, C2.6",
-        summary: "Twelve pages are written directly, and each is stored to while its write is in \
+        summary: "Four pages are written directly, and each is stored to while its write is in \
                   flight: the kernel log has no alarm of possible data corruption and fsync \
-                  succeeds. Mainline has an alarm for the first ten of a day, and none for others.",
+                  succeeds. Mainline has an alarm for the first ten collisions of a day, and none for \
+                  others.",
         needs: Needs {
             disk: Disk::SlowWrites,
             ..Needs::NOTHING
@@ -162,8 +163,7 @@ const PAGE_LEN: usize = PAGE as usize;
 /// How long an error may be on its way to who watches.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
-/// The kernel tells of no more than ten in a day.
-const COLLISIONS: u64 = 12;
+const COLLISIONS: u64 = 4;
 
 /// Whether the kernel believes that the disk may forget what it was not told to flush.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use anyhow::Result;
@@ -25,6 +27,9 @@ use crate::pattern::Version;
 use crate::sys;
 use crate::sys::Invalidate;
 use crate::verdict::skip;
+
+/// How long pages may stay cached that are to go: an NFS client keeps them until the server has committed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// File systems whose direct I/O is buffered I/O, or belongs to another file system.
 const NOT_DIRECT: [(i64, &str); 3] = [
@@ -249,7 +254,8 @@ impl ClaimFile {
 
     /// Drops the clean cache of the file, or skips the claim if it stays.
     pub fn chill(&self) -> Result<()> {
-        for _ in 0..200 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             sys::drop_cache(&self.file).context("dropping the cache")?;
             match sys::cachestat(&self.file, 0, 0) {
                 Ok(stat) if stat.cached == 0 => return Ok(()),

@@ -17,7 +17,6 @@ use anyhow::Result;
 use super::PAGE;
 use super::redirty;
 use super::redirty::BLOCK;
-use super::volume::is_cohfs;
 use crate::aligned::Aligned;
 use crate::device::Device;
 use crate::faults;
@@ -295,11 +294,7 @@ fn collisions_raise_no_alarm(stage: &Stage<'_>) -> Result<Outcome> {
     if met == 0 {
         return Err(window::never_open("all writes were over"));
     }
-    if overtook == 0 && !is_cohfs(stage) {
-        return Err(skip(
-            "each store waited for the write: they collide where that ends, or not, by chance",
-        ));
-    }
+    redirty::require_collision(stage, overtook > 0)?;
     // The line after that of the possible data corruption names the file.
     let path = file.path().canonicalize().context("the file's path")?;
     let alarms = log.count(&format!("File: {}", path.display()))?;

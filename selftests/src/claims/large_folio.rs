@@ -246,6 +246,7 @@ fn store_far_away_in_large_folio_during_direct_write(stage: &Stage<'_>) -> Resul
     })?;
     judge.fact(format!("folio of {} pages", folio.len()));
     redirty::describe(&mut judge, &collision);
+    redirty::require_collision(stage, collision.overtook)?;
     let told = !judge.wrote("the direct write", &collision.slow, PAGE_LEN);
     collision.meanwhile?;
     let (written, last) = (middle(&folio) as u64, folio.end as u64 - 1);

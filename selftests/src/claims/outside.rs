@@ -243,6 +243,7 @@ fn advice_during_direct_write_brings_nothing_back(stage: &Stage<'_>) -> Result<O
     })?;
     let told = !judge.wrote("the direct write", &collision.slow, PAGE_LEN);
     redirty::describe(&mut judge, &collision);
+    redirty::require_collision(stage, collision.overtook)?;
     collision.meanwhile?;
     let wanted = |sector| match sector {
         0..8 if told => vec![1, 2],

@@ -256,6 +256,7 @@ fn buffered_write_during_asynchronous_direct_write(stage: &Stage<'_>) -> Result<
         })?;
         judge.wrote("the direct write", &collision.slow, PAGE_LEN);
         redirty::describe(judge, &collision);
+        redirty::require_collision(stage, collision.overtook)?;
         collision.meanwhile?;
         let wanted = |sector| match sector {
             1 => vec![3, 2],

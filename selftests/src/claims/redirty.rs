@@ -173,7 +173,7 @@ pub(super) fn require_collision(stage: &Stage<'_>, overtook: bool) -> Result<()>
     match overtook || is_cohfs(stage) {
         true => Ok(()),
         false => Err(skip(
-            "who stores waits for the direct write, and it is chance whether they collide where that ends",
+            "who dirties the page waits for the direct write, and may collide with its end by chance",
         )),
     }
 }

@@ -62,12 +62,13 @@ use pin_init::pin_data;
 /// Size in bytes of what every inode on disk has; larger inodes have more behind it.
 pub(super) const RAW_SIZE: usize = 128;
 
-/// What is kept for each inode besides what the VFS keeps.
+/// What is kept for each inode besides what the VFS keeps: owner, permissions, times, links, size and the
+/// count of blocks are there.
 #[pin_data]
 pub(crate) struct Private {
-    /// The inode as it was read. Owner, permissions, times, links, size and the count of blocks are
-    /// the VFS's since then, and what is below is kept there.
-    pub(super) disk: ext2::Inode,
+    kind: Kind,
+    /// The pointers lead to blocks.
+    has_tree: bool,
     /// Blocks that it grows into next.
     #[pin]
     pub(super) reservation: Reservation,
@@ -85,26 +86,27 @@ pub(crate) struct Private {
 
 impl Private {
     /// Makes the private part of an inode as it is on disk.
-    pub(super) fn new(disk: ext2::Inode) -> impl PinInit<Self, Error> {
+    pub(super) fn new(disk: &ext2::Inode) -> impl PinInit<Self, Error> {
+        let (kind, flags, file_acl) = (disk.kind, disk.flags, disk.file_acl);
+        let (has_tree, pointers) = (has_tree(disk), disk.pointers());
         try_pin_init!(Self {
-            disk,
+            kind,
+            has_tree,
             reservation <- Reservation::new(),
-            flags: Atomic::new(disk.flags),
+            flags: Atomic::new(flags),
             dir: dir::Hints::default(),
-            xattr <- xattr::Own::new(disk.file_acl),
-            tree <- Tree::new(disk.pointers()),
+            xattr <- xattr::Own::new(file_acl),
+            tree <- Tree::new(pointers),
         })
     }
 }
 
-impl Private {
-    /// Says whether the pointers lead to blocks.
-    fn has_tree(&self) -> bool {
-        match self.disk.kind {
-            Kind::Regular | Kind::Directory => true,
-            Kind::Symlink => self.disk.fast_symlink().is_none(),
-            Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => false,
-        }
+/// Says whether the pointers lead to blocks.
+fn has_tree(disk: &ext2::Inode) -> bool {
+    match disk.kind {
+        Kind::Regular | Kind::Directory => true,
+        Kind::Symlink => disk.fast_symlink().is_none(),
+        Kind::CharDevice | Kind::BlockDevice | Kind::Fifo | Kind::Socket => false,
     }
 }
 
@@ -136,7 +138,7 @@ pub(super) fn iget(sb: &SuperBlock, ino: Ino) -> Result<ARef<Inode>> {
         ctime: disk.ctime,
         generation: disk.generation,
     };
-    new.publish(&attributes, Private::new(disk), |new| set_kind(new, &disk))
+    new.publish(&attributes, Private::new(&disk), |new| set_kind(new, &disk))
 }
 
 /// Reads the block that inode `ino` is in; returns also where it starts in that.
@@ -202,7 +204,7 @@ fn store(inode: &Inode, dtime: u32) -> Result {
     buffer.copy_to(offset, &mut raw)?;
     let data = inode.data();
     let now = inode.attributes();
-    let mut disk = data.disk;
+    let mut disk = ext2::Inode::new(data.kind, 0);
     disk.perm = now.mode;
     let options = inode.sb().data().options();
     disk.uid = options.stored_id(now.uid);
@@ -244,7 +246,7 @@ pub(super) fn delete(inode: &Inode) -> bool {
     let Ok(_place) = place.inspect_err(failed) else {
         return false;
     };
-    if inode.data().has_tree() {
+    if inode.data().has_tree {
         inode.set_size(0);
         tree::clear(inode);
     }

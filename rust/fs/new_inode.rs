@@ -100,7 +100,7 @@ fn fill(dir: &Inode, mode: u16, ino: Ino, disk: &ext2::Inode) -> Result<FreshIno
             other => other,
         })?;
     inode::clear(sb, ino)?;
-    let fresh = new.complete(Private::new(*disk), |new| inode::set_kind(new, disk))?;
+    let fresh = new.complete(Private::new(disk), |new| inode::set_kind(new, disk))?;
     fresh.set_size(disk.size);
     fresh.mark_dirty();
     Ok(fresh)

@@ -71,6 +71,16 @@ impl Known {
         })
     }
 
+    /// Says whether the run ends right before block `block`; perhaps, if somebody writes it now. Of nothing,
+    /// which is known at first, the file's first block goes on.
+    pub(super) fn ends_before(&self, block: FileBlock) -> bool {
+        let end = self
+            .block
+            .load(Relaxed)
+            .wrapping_add(self.len.load(Relaxed));
+        end == block.get()
+    }
+
     /// Remembers that blocks from `block` on are `run`, in a tree with that number of `changes`.
     pub(super) fn note(&self, block: FileBlock, run: &Run, changes: u64) {
         let Some(first) = run.first else {

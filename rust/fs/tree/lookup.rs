@@ -67,7 +67,8 @@ pub(super) struct Branch {
     pub(super) below: usize,
 }
 
-/// So many blocks are looked at in any case: it is likely that somebody asks for the next ones next.
+/// So many blocks are looked at if somebody goes on where the last lookup ended: it is likely that he asks for
+/// the next ones next.
 const AHEAD: u32 = 32;
 
 /// Why a lookup came to nothing.
@@ -188,13 +189,19 @@ pub(super) fn find(inode: &Inode, block: FileBlock, max: u32) -> Result<Run, Fai
         });
     }
     let first = DiskBlock(branch.pointer);
-    let ahead = max.max(AHEAD.min(path.boundary + 1));
+    let ahead = match inode.data().tree.known.ends_before(block) {
+        true => max.max(AHEAD.min(path.boundary + 1)),
+        false => max,
+    };
     let mut len = run_length(branch.following(inode, ahead), first, ahead);
-    if len > 1 && data.check_run(first, len).is_err() {
+    if let Err(found) = data.check_run(first, len) {
+        if len == 1 {
+            return Err(found.into());
+        }
         // Something in it is wrong; the first block need not be.
         len = 1;
+        data.check_run(first, len)?;
     }
-    data.check_run(first, len)?;
     Ok(Run {
         first: Some(first),
         len,

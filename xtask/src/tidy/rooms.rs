@@ -111,7 +111,7 @@ fn paths(file: &Path, tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
         let token = &tokens[at];
         if token.test {
             at += 1;
-        } else if token.text == "use" {
+        } else if token.text == "use" && !is_bound(tokens, at) {
             at = use_tree(tokens, at + 1, &[], &mut found);
         } else if begins_path(tokens, at) {
             let (path, end) = plain_path(tokens, at);
@@ -133,6 +133,11 @@ fn paths(file: &Path, tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
         }
     }
     found
+}
+
+/// Whether the `use` here is that of `impl Trait + use<…>`.
+fn is_bound(tokens: &[Token], at: usize) -> bool {
+    tokens.get(at + 1).is_some_and(|token| token.text == "<")
 }
 
 /// The modules that lead to a file: `fs/dir.rs` is `fs::dir`, `fs/mod.rs` is `fs`.
@@ -183,7 +188,11 @@ fn use_tree(
             "::" => at += 1,
             "{" => {
                 at += 1;
-                while tokens.get(at).is_some_and(|token| token.text != "}") {
+                // What is no group of names ends before its brace: the compiler's business.
+                while tokens
+                    .get(at)
+                    .is_some_and(|token| !["}", ";"].contains(&&*token.text))
+                {
                     at = use_tree(tokens, at, &path, found);
                     if tokens.get(at).is_some_and(|token| token.text == ",") {
                         at += 1;
@@ -243,6 +252,13 @@ mod tests {
             complaints("fs/inode.rs", "fn f(i: kernel::bindings::inode) {}\n").len(),
             1
         );
+    }
+
+    #[test]
+    fn what_is_no_import_comes_to_an_end() {
+        let bound = "fn f() -> impl Sized + use<> { { g(); } }\nuse crate::fs::Inode;\n";
+        assert_eq!(complaints("vfs/inode.rs", bound).len(), 1);
+        assert!(complaints("vfs/inode.rs", "use a::{b; c }\n").is_empty());
     }
 
     #[test]

@@ -66,8 +66,9 @@ pub(super) const CLAIMS: &[Claim] = &[
         name: "options_do_what_they_say_and_are_shown",
         rule: "ext2(5)",
         summary: "grpid gives a new file the group of its directory, minixdf counts what the format \
-                  takes for itself, and /proc/mounts shows them. What a file system does not have \
-                  is refused, and it stays as it was.",
+                  takes for itself, and /proc/mounts shows them. What is always so, orlov and \
+                  noquota, is taken. What a file system does not have is refused, and it stays \
+                  as it was.",
         needs: Needs::NOTHING,
         expect: Expect::KEPT,
         files: &[],
@@ -270,7 +271,7 @@ fn options_do_what_they_say_and_are_shown(stage: &Stage<'_>) -> Result<Outcome> 
     let room = Scratch::new(stage)?;
     std::os::unix::fs::chown(room.path(), None, Some(1234))?;
     let small = rustix::fs::statvfs(stage.dir()?)?.f_blocks;
-    remount(&mount, "minixdf,grpid")?;
+    remount(&mount, "minixdf,grpid,orlov,noquota")?;
     judge.require(
         mount.shows("minixdf") && mount.shows("grpid"),
         Verdict::Error,

@@ -18,6 +18,7 @@ use crate::registry::Expect;
 use crate::registry::Needs;
 use crate::registry::Stage;
 use crate::space;
+use crate::space::Extent;
 use crate::space::Swap;
 use crate::sys;
 use crate::sys::Ended;
@@ -113,6 +114,16 @@ fn write_data(file: &File) -> Result<()> {
     Ok(())
 }
 
+/// All extents of a file, once it is written out; or skips the claim.
+pub(super) fn extents(file: &File) -> Result<Vec<Extent>> {
+    match space::fiemap(file, 0..u64::MAX, true) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
+            Err(skip("there is no FS_IOC_FIEMAP"))
+        }
+        extents => extents.context("FS_IOC_FIEMAP"),
+    }
+}
+
 fn extents_are_those_of_fibmap(stage: &Stage<'_>) -> Result<Outcome> {
     stage.insist_on_block_size()?;
     let file = stage.scratch("p6.dat", 66_010 * BLOCK)?;
@@ -120,12 +131,7 @@ fn extents_are_those_of_fibmap(stage: &Stage<'_>) -> Result<Outcome> {
     write_data(file.file())?;
     file.file().sync_all()?;
     let device = file.device()?;
-    let extents = match space::fiemap(file.file(), 0..u64::MAX, true) {
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-            return Err(skip("there is no FS_IOC_FIEMAP"));
-        }
-        extents => extents.context("FS_IOC_FIEMAP")?,
-    };
+    let extents = extents(file.file())?;
     let around = DATA
         .iter()
         .flat_map(|(first, end)| first.saturating_sub(2)..end + 2);

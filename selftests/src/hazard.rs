@@ -4,8 +4,8 @@
 
 use crate::registry::Claim;
 
-/// Claims whose needs do not tell.
-const HAZARDS: [(&str, &str); 18] = [
+/// Claims whose needs do not tell, or not what they do.
+const HAZARDS: [(&str, &str); 20] = [
     ("T45", "freezes the file system"),
     ("T17", "fills the file system"),
     ("T26", "fills the file system"),
@@ -20,7 +20,9 @@ const HAZARDS: [(&str, &str); 18] = [
     ("V2", "makes the file system read-only"),
     ("V4", "shuts the file system down"),
     ("V6", "changes the options of the file system"),
+    ("V7", "changes the options of the file system"),
     ("V10", "changes the options of the file system"),
+    ("V11", "changes the options of the file system"),
     ("V13", "changes the options of the file system"),
     ("V14", "unmounts the file system"),
     ("V15", "changes the options of the file system"),
@@ -28,14 +30,14 @@ const HAZARDS: [(&str, &str); 18] = [
 
 /// Why the claim should not be tried where somebody else works, if so.
 pub fn of(claim: &Claim) -> Option<&'static str> {
+    if let Some((_, hazard)) = HAZARDS.iter().find(|(id, _)| *id == claim.id) {
+        return Some(hazard);
+    }
     if claim.needs.faults {
         return Some("makes I/O of the device fail");
     }
-    if claim.needs.device {
-        return Some("writes the device under a mounted file system");
-    }
-    let found = HAZARDS.iter().find(|(id, _)| *id == claim.id);
-    found.map(|(_, hazard)| *hazard)
+    let device = claim.needs.device;
+    device.then_some("writes the device under a mounted file system")
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use super::Place;
 use super::Scenario;
 use super::Unit;
 use crate::aligned::Aligned;
-use crate::mount::Mount;
 use crate::queue::Kind;
 use crate::queue::Op;
 use crate::verdict::skip;
@@ -71,7 +70,7 @@ fn inodes(place: &Place) -> Result<Vec<f64>> {
     for path in &paths {
         File::create(path)?;
     }
-    let mount = Mount::of(place.dir()).map_err(|error| skip(format!("not mounted: {error}")))?;
+    let mount = place.mount()?;
     // Caches that are dropped keep what was used a moment ago.
     mount
         .again()

@@ -13,7 +13,6 @@ use super::Place;
 use super::Scenario;
 use super::counted;
 use super::place::per;
-use crate::mount::Mount;
 use crate::verdict::skip;
 
 /// Directories, and files in each of them.
@@ -124,7 +123,7 @@ fn truncate(place: &Place) -> Result<Vec<f64>> {
 /// Mounts the place anew, as it is mounted.
 fn mount(place: &Place) -> Result<Vec<f64>> {
     const TIMES: usize = 10;
-    let mount = Mount::of(place.dir()).map_err(|error| skip(format!("not mounted: {error}")))?;
+    let mount = place.mount()?;
     let mut sum = 0.0;
     for _ in 0..TIMES {
         mount

@@ -15,6 +15,7 @@ use anyhow::Result;
 
 use crate::mapping::Mapping;
 use crate::mapping::Share;
+use crate::mount::Mount;
 use crate::sys;
 use crate::verdict::skip;
 
@@ -52,6 +53,11 @@ impl Place {
     /// The directory.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What is mounted on the directory, or a skip.
+    pub(super) fn mount(&self) -> Result<Mount> {
+        Mount::of(&self.dir).map_err(|error| skip(format!("not mounted: {error}")))
     }
 
     /// Makes an empty file, or empties it.

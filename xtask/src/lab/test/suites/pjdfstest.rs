@@ -224,7 +224,6 @@ mod tests {
     fn only_what_stock_ext2_passes_counts() {
         let failed = Verdict::Failed("no".to_owned());
         let skipped = Verdict::Skipped("x".to_owned());
-        let judge = |ours, theirs| judge(ours, theirs);
         assert_eq!(judge(&Verdict::Passed, Some(&failed)), Status::Passed);
         assert!(matches!(judge(&failed, Some(&failed)), Status::Skipped(_)));
         for theirs in [Some(&Verdict::Passed), None] {

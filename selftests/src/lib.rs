@@ -55,6 +55,7 @@ pub mod queue;
 pub mod registry;
 pub mod runner;
 pub mod space;
+mod stacks;
 pub mod storm;
 pub mod sys;
 pub mod timeline;

@@ -3,7 +3,6 @@
 //! Runs claims, each in a process of its own, so that a hang or a crash is a verdict as well.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -30,6 +29,7 @@ use crate::ktap::Ktap;
 use crate::mount::Mount;
 use crate::registry::Claim;
 use crate::registry::Stage;
+use crate::stacks;
 use crate::storm;
 use crate::sys;
 use crate::verdict;
@@ -311,7 +311,8 @@ fn finished(status: ExitStatus, out: &Receiver<String>) -> Outcome {
 
 fn hung(child: &mut Child, dir: &Path, timeout: Duration) -> Result<Outcome> {
     let mut detail = format!("no end after {} s", timeout.as_secs());
-    for place in where_it_hangs(child.id()) {
+    let own = stacks::of_process(child.id());
+    for place in own.into_iter().chain(stacks::of_all_uninterruptible()) {
         detail.push_str("; ");
         detail.push_str(&place);
     }
@@ -322,36 +323,6 @@ fn hung(child: &mut Child, dir: &Path, timeout: Duration) -> Result<Outcome> {
         detail.push_str("; the process cannot be killed");
     }
     Ok(Outcome::new(Verdict::Hang, detail))
-}
-
-/// Names the kernel function each thread of a process sleeps in, as far as we may know.
-fn where_it_hangs(pid: u32) -> Vec<String> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let mut places = Vec::new();
-    for task in tasks.flatten() {
-        let path = task.path();
-        let stack = fs::read_to_string(path.join("stack")).unwrap_or_default();
-        let frames: Vec<&str> = stack
-            .lines()
-            .filter_map(|line| line.split_whitespace().nth(1))
-            .filter_map(|frame| frame.split('+').next())
-            .take(6)
-            .collect();
-        let place = if frames.is_empty() {
-            fs::read_to_string(path.join("wchan")).unwrap_or_default()
-        } else {
-            frames.join(" < ")
-        };
-        if !place.is_empty() {
-            places.push(format!(
-                "thread {} in {place}",
-                task.file_name().to_string_lossy()
-            ));
-        }
-    }
-    places
 }
 
 #[cfg(test)]

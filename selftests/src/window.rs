@@ -20,10 +20,10 @@ use crate::sys;
 use crate::verdict::skip;
 
 /// How often a race is tried before the claim gives up and skips.
-pub const ATTEMPTS: u16 = 4;
+pub const ATTEMPTS: u16 = 5;
 
-/// How often the other side must have waited in a row before it counts as made to wait.
-const WAITED: u16 = 2;
+/// How often the other side must have waited before it counts as made to wait.
+const WAITED: u16 = 3;
 
 /// How much of the write must be left after the other side began, for the window to count.
 const MARGIN: Duration = Duration::from_millis(20);

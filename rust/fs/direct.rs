@@ -15,8 +15,14 @@
 
 use super::{
     file::write_alone,
-    map::Map,
-    tree,
+    map::{
+        self,
+        Map, //
+    },
+    tree::{
+        self,
+        Layout, //
+    },
     Cohfs,
     Inode, //
 };
@@ -156,7 +162,10 @@ fn write_strict(
 fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Result<Option<usize>> {
     let inode = iocb.file().inode();
     let counters = &inode.sb().data().counters;
-    if iocb.appends() || !inode.is_nosec() {
+    // Who makes the file grow needs the other lock; this is looked at again under this one.
+    let end = iocb.pos().saturating_add(usize_as_u64(source.len()));
+    let grows = end > inode.size();
+    if iocb.appends() || grows || !inode.is_nosec() {
         return Ok(None);
     }
     let lock = inode.lock_shared();
@@ -164,9 +173,14 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
     let Some(range) = iocb.range(len)? else {
         return Ok(Some(0));
     };
-    if len < source.len() || range.end() > inode.size() || tree::has_hole(inode, range)? {
+    if len < source.len() || range.end() > inode.size() {
         return Ok(None);
     }
+    let piece = match tree::layout(inode, range)? {
+        Layout::WithHole => return Ok(None),
+        Layout::OnePiece(start) => Some(map::extent(inode, range, start)),
+        Layout::Pieces => None,
+    };
     iocb.modified(&lock)?;
     // What could not be let go where a device may tell of its end is waited for.
     if iocb.is_async() && source.can_go_anywhere() {
@@ -179,8 +193,9 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
         return queued.map(Some);
     }
     let transfer = || {
-        source.with_iter(0, len, |from| {
-            iocb.transfer_direct::<Map>(from, true, &lock)
+        source.with_iter(0, len, |from| match &piece {
+            Some(extent) => iocb.transfer_piece(from, extent, &lock),
+            None => iocb.transfer_direct::<Map>(from, true, &lock),
         })
     };
     let Some(written) = strict::with_way(inode.mapping(), range, counters, transfer)? else {
@@ -232,7 +247,8 @@ fn transfer<'a>(
     let inside = inode.size().next_multiple_of(1 << inode.sb().block_bits());
     let present = inside.min(range.end()).saturating_sub(range.pos());
     let below_end = ByteRange::new(range.pos(), present);
-    if below_end.map_or(Ok(false), |range| tree::has_hole(inode, range))? {
+    let layout = below_end.map(|range| tree::layout(inode, range));
+    if matches!(layout.transpose()?, Some(Layout::WithHole)) {
         inode.sb().data().counters.met_hole();
         let written = cached(iocb)?;
         if let Some(range) = range.first(written) {

@@ -23,7 +23,10 @@ use crate::{
             Turn, //
         }, //
     },
-    ext2::FileBlock,
+    ext2::{
+        DiskBlock,
+        FileBlock, //
+    },
     pagecache::{
         ByteRange,
         PageRange, //
@@ -145,6 +148,20 @@ fn take(inode: &Inode, first: FileBlock, max: u32, intent: Intent) -> Result<(Ru
         Space::New(new) => state.set_pending(Some(new)),
     }
     Ok((run, true))
+}
+
+/// Returns the extent that `range` is, if its first byte is in block `start` of the device, and its blocks
+/// lie one behind the other.
+pub(super) fn extent(inode: &Inode, range: ByteRange, start: DiskBlock) -> Extent {
+    let bits = inode.sb().block_bits();
+    let within = range.pos() & ((1 << bits) - 1);
+    Extent {
+        offset: range.pos(),
+        len: range.len(),
+        // OVERFLOW: A block number has 32 bits, and a block 12.
+        address: Some((u64::from(start.get()) << bits) + within),
+        is_new: false,
+    }
 }
 
 /// Returns the first and the last block of the file that hold a byte of `range`.

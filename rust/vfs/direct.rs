@@ -8,8 +8,10 @@ use super::{
     file::count,
     iomap::{
         self,
+        Extent,
         Mapper, //
     },
+    piece::Piece,
     pinned::PinnedSource,
     progress::{
         private,
@@ -148,6 +150,53 @@ impl<T: FileSystem> Kiocb<'_, T> {
             Some(_) => &Progress::OPS,
             None => ptr::null(),
         };
+        let map = &iomap::VTable::<M>::OPS;
+        // SAFETY: The progress is what its operations work on, and lives until C returns.
+        let written = unsafe { self.transfer(from, map, ops, private(progress.as_ref())) };
+        let written = written.or_else(|error| {
+            let known = progress.map_or(0, |progress| progress.known(self.pos()));
+            match usize::try_from(known) {
+                Ok(known) if known > 0 => Ok(known),
+                _ => Err(error),
+            }
+        })?;
+        self.raw.ki_pos += i64::try_from(written)?;
+        Ok(written)
+    }
+
+    /// As [`Self::transfer_direct`], of bytes that lie in one `extent`, from its start on, in the memory of
+    /// a [`PinnedSource`]. They are one bio, `bio_iov_iter_set` in
+    /// [`block/bio.c`](srctree/block/bio.c), so that nothing has to be noted to be exact: if it fails,
+    /// none of them is known to be on the device.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::transfer_direct`].
+    pub(crate) fn transfer_piece(
+        &mut self,
+        from: &mut IovIterSource<'_>,
+        extent: &Extent,
+        _lock: &impl InodeLocked,
+    ) -> Result<usize> {
+        let extent = ptr::from_ref(extent).cast_mut().cast();
+        // SAFETY: The extent is what these operations work on; it lives until C returns.
+        let written = unsafe { self.transfer(from, &Piece::<T>::OPS, ptr::null(), extent) }?;
+        self.raw.ki_pos += i64::try_from(written)?;
+        Ok(written)
+    }
+
+    /// Has C move the bytes of a direct write to the device and wait for them; the offset stays.
+    ///
+    /// # Safety
+    ///
+    /// `private` is valid for `map` and for `ops` until this returns.
+    unsafe fn transfer(
+        &mut self,
+        from: &mut IovIterSource<'_>,
+        map: &'static bindings::iomap_ops,
+        ops: *const bindings::iomap_dio_ops,
+        private: *mut c_void,
+    ) -> Result<usize> {
         let mut stand_in = self.stand_in();
         let mut request = bindings::kiocb {
             ki_filp: &mut stand_in,
@@ -158,25 +207,16 @@ impl<T: FileSystem> Kiocb<'_, T> {
             ..pin_init::zeroed()
         };
         // SAFETY: All are valid, and C is done with them when it returns, see `stand_in.rs`.
-        let written = count(unsafe {
+        count(unsafe {
             bindings::iomap_dio_rw(
                 &mut request,
                 from.as_raw(),
-                &iomap::VTable::<M>::OPS,
+                map,
                 ops,
                 bindings::IOMAP_DIO_FORCE_WAIT | bindings::IOMAP_DIO_PARTIAL,
-                private(progress.as_ref()),
+                private,
                 0,
             )
-        });
-        let written = written.or_else(|error| {
-            let known = progress.map_or(0, |progress| progress.known(self.pos()));
-            match usize::try_from(known) {
-                Ok(known) if known > 0 => Ok(known),
-                _ => Err(error),
-            }
-        })?;
-        self.raw.ki_pos += i64::try_from(written)?;
-        Ok(written)
+        })
     }
 }

@@ -151,34 +151,7 @@ impl<M: Mapper> VTable<M> {
         // Before the extent is looked up, so that no change is missed.
         let changes = M::changes(inode);
         let extent = M::map(inode, range, intent)?;
-        let (kind, address) = match extent.address {
-            Some(address) => (bindings::IOMAP_MAPPED, address),
-            None => (bindings::IOMAP_HOLE, NULL_ADDR),
-        };
-        let new = match extent.is_new {
-            true => bindings::IOMAP_F_NEW,
-            false => 0,
-        };
-        // A durable write that goes on by itself is to sync these as well, also where the device has no
-        // cache to flush, or can write around it. Looked at after the blocks were found, so that what
-        // leads there is known.
-        let dirty = match intent == Intent::DirectWrite && !inode.is_flushed() {
-            true => bindings::IOMAP_F_DIRTY,
-            false => 0,
-        };
-        *iomap = bindings::iomap {
-            addr: address,
-            offset: i64::try_from(extent.offset).map_err(|_| EUCLEAN)?,
-            length: extent.len,
-            // CAST: Small constants.
-            type_: kind as u16,
-            flags: (bindings::IOMAP_F_MERGED | new | dirty) as u16,
-            // SAFETY: `s_bdev` is constant.
-            bdev: unsafe { (*inode.sb().as_raw()).s_bdev },
-            validity_cookie: changes,
-            ..pin_init::zeroed()
-        };
-        Ok(())
+        tell(inode, &extent, intent, changes, iomap)
     }
 
     /// # Safety
@@ -370,8 +343,44 @@ impl<M: Mapper> VTable<M> {
     }
 }
 
+/// Fills `iomap` with `extent`, which was found when the tree had that number of `changes`. All else of a
+/// mapping that was made here is zero already, as C makes it.
+pub(super) fn tell<T: FileSystem>(
+    inode: &Inode<T>,
+    extent: &Extent,
+    intent: Intent,
+    changes: u64,
+    iomap: &mut bindings::iomap,
+) -> Result {
+    let (kind, address) = match extent.address {
+        Some(address) => (bindings::IOMAP_MAPPED, address),
+        None => (bindings::IOMAP_HOLE, NULL_ADDR),
+    };
+    let new = match extent.is_new {
+        true => bindings::IOMAP_F_NEW,
+        false => 0,
+    };
+    // A durable write that goes on by itself is to sync these as well, also where the device has no
+    // cache to flush, or can write around it. Looked at after the blocks were found, so that what
+    // leads there is known.
+    let dirty = match intent == Intent::DirectWrite && !inode.is_flushed() {
+        true => bindings::IOMAP_F_DIRTY,
+        false => 0,
+    };
+    iomap.addr = address;
+    iomap.offset = i64::try_from(extent.offset).map_err(|_| EUCLEAN)?;
+    iomap.length = extent.len;
+    // CAST: Small constants.
+    iomap.type_ = kind as u16;
+    iomap.flags = (bindings::IOMAP_F_MERGED | new | dirty) as u16;
+    // SAFETY: `s_bdev` is constant.
+    iomap.bdev = unsafe { (*inode.sb().as_raw()).s_bdev };
+    iomap.validity_cookie = changes;
+    Ok(())
+}
+
 /// Returns what C wants a mapping for, by the flags of `iomap_begin`.
-fn intent(flags: c_uint) -> Intent {
+pub(super) fn intent(flags: c_uint) -> Intent {
     let is = |flag| flags & flag != 0;
     match (is(bindings::IOMAP_DIRECT), is(bindings::IOMAP_WRITE)) {
         (false, false) => Intent::Read,

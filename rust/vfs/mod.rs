@@ -42,6 +42,7 @@ mod metadata;
 mod new_inode;
 mod nofs;
 mod percpu_counter;
+mod piece;
 mod pinned;
 mod progress;
 mod queued;

@@ -229,7 +229,17 @@ impl Branch {
     }
 }
 
-/// Says whether any block of `range` is a hole.
+/// How the blocks of a range lie on the device.
+pub(in crate::fs) enum Layout {
+    /// One behind the other; this is the first.
+    OnePiece(DiskBlock),
+    /// All are there.
+    Pieces,
+    /// One is not there.
+    WithHole,
+}
+
+/// Returns how the blocks of `range` lie.
 ///
 /// # Context
 ///
@@ -238,14 +248,32 @@ impl Branch {
 /// # Errors
 ///
 /// Those of [`run`], and [`EFBIG`] if the range ends beyond what a file can have.
-pub(in crate::fs) fn has_hole(inode: &Inode, range: ByteRange) -> Result<bool> {
+pub(in crate::fs) fn layout(inode: &Inode, range: ByteRange) -> Result<Layout> {
     let bits = inode.sb().block_bits();
     let block = |pos: u64| u32::try_from(pos >> bits).map(FileBlock).map_err(|_| EFBIG);
     // OVERFLOW: A range is not empty, by its invariants.
-    has_hole_within(inode, block(range.pos())?, block(range.end() - 1)?)
+    let (first, last) = (block(range.pos())?, block(range.end() - 1)?);
+    // OVERFLOW: The last is not before the first.
+    let count = (last.get() - first.get()).saturating_add(1);
+    let run = run(inode, first, count)?;
+    let Some(start) = run.first else {
+        return Ok(Layout::WithHole);
+    };
+    if run.len >= count {
+        return Ok(Layout::OnePiece(start));
+    }
+    let rest = first.checked_add(run.len);
+    match rest.map_or(Ok(false), |rest| has_hole_within(inode, rest, last))? {
+        true => Ok(Layout::WithHole),
+        false => Ok(Layout::Pieces),
+    }
 }
 
-/// As [`has_hole`], of the blocks from `first` to `last`.
+/// Says whether any of the blocks from `first` to `last` is a hole.
+///
+/// # Context and errors
+///
+/// As [`run`].
 pub(super) fn has_hole_within(inode: &Inode, first: FileBlock, last: FileBlock) -> Result<bool> {
     let mut next = Some(first);
     while let Some(block) = next.filter(|&block| block <= last) {

@@ -60,8 +60,9 @@ pub(super) use self::grow::{
     Space, //
 };
 pub(super) use self::lookup::{
-    has_hole,
+    layout,
     run,
+    Layout,
     Run, //
 };
 

@@ -189,7 +189,8 @@ fn write_beside(iocb: &mut Kiocb<'_, Cohfs>, source: &mut PinnedSource) -> Resul
         };
         counters.wrote_directly();
         // C syncs it.
-        let queued = iocb.queue_direct::<Map>(source.take(), gate.into_entry(), &lock);
+        let (gate, piece) = (gate.into_entry(), piece.as_ref());
+        let queued = iocb.queue_direct::<Map>(source.take(), gate, piece, &lock);
         return queued.map(Some);
     }
     let transfer = || {

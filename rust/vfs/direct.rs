@@ -50,7 +50,8 @@ const NOT_FOR_TRANSFER: c_int = bindings::COHFS_CONST_IOCB_DSYNC
 
 impl<T: FileSystem> Kiocb<'_, T> {
     /// Writes all of `source` directly, and goes on by itself: `gate` opens, and whoever asked is
-    /// told, when the device is done.
+    /// told, when the device is done. With a `piece` as [`Self::transfer_piece`], else as
+    /// [`Self::transfer_direct`] when it is exact.
     ///
     /// # Errors
     ///
@@ -59,11 +60,12 @@ impl<T: FileSystem> Kiocb<'_, T> {
         &mut self,
         source: PinnedSource,
         gate: Entry<'_>,
+        piece: Option<&Extent>,
         _lock: &InodeSharedGuard<'_>,
     ) -> Result<usize> {
         let stand_in = self.stand_in();
         // SAFETY: Asynchronous, as the caller found; the claim is on this file.
-        count(unsafe { Queued::write::<M>(self.raw, stand_in, source, gate) }?)
+        count(unsafe { Queued::write::<M>(self.raw, stand_in, source, gate, piece) }?)
     }
 
     /// Reads from the device. What is dirty in the page cache is written out first.

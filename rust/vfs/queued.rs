@@ -15,8 +15,10 @@
 use super::{
     iomap::{
         self,
+        Extent,
         Mapper, //
     },
+    piece::Piece,
     pinned::PinnedSource,
     progress::{
         private,
@@ -55,7 +57,7 @@ struct Write {
 
 impl Queued {
     /// Submits a write of all of `source` at the request's offset, to a file that `stand_in` stands for.
-    /// `entry` leaves when it is done.
+    /// `entry` leaves when it is done. All of it lies in `piece`, from its start on, if that is given.
     ///
     /// Returns what C does: `-EIOCBQUEUED` if it goes on by itself.
     ///
@@ -72,6 +74,7 @@ impl Queued {
         stand_in: bindings::file,
         source: PinnedSource,
         entry: Entry<'_>,
+        piece: Option<&Extent>,
     ) -> Result<isize> {
         let len = source.len();
         let write = Write {
@@ -88,7 +91,7 @@ impl Queued {
             None => return Err(EINVAL),
         };
         // SAFETY: By our requirements; the vectors behind the iterator live as long as the request.
-        Ok(unsafe { Self::submit::<M>(request, &mut iter) })
+        Ok(unsafe { Self::submit::<M>(request, &mut iter, piece) })
     }
 
     /// Submits a read into `to`, on a file that `stand_in` stands for.
@@ -109,7 +112,7 @@ impl Queued {
         // SAFETY: By our requirements.
         let request = unsafe { Self::new(original, stand_in, None) }?;
         // SAFETY: By our requirements.
-        Ok(unsafe { Self::submit::<M>(request, to) })
+        Ok(unsafe { Self::submit::<M>(request, to, None) })
     }
 
     /// # Safety
@@ -153,11 +156,20 @@ impl Queued {
     /// # Safety
     ///
     /// As [`Self::read`] and [`Self::write`].
-    unsafe fn submit<M: Mapper>(request: KBox<Self>, iter: *mut bindings::iov_iter) -> isize {
-        let progress = private(request.write.as_ref().map(|write| &write.progress));
-        let ops: *const _ = match request.write {
-            Some(_) => &Progress::OPS,
-            None => ptr::null(),
+    unsafe fn submit<M: Mapper>(
+        request: KBox<Self>,
+        iter: *mut bindings::iov_iter,
+        piece: Option<&Extent>,
+    ) -> isize {
+        let map = &iomap::VTable::<M>::OPS;
+        let (map, ops, private): (_, *const _, _) = match (piece, &request.write) {
+            // C asks for the extent before it returns.
+            (Some(extent), _) => {
+                let extent = ptr::from_ref(extent).cast_mut();
+                (&Piece::<M::Fs>::OPS, ptr::null(), extent.cast())
+            }
+            (None, Some(write)) => (map, &Progress::OPS, private(Some(&write.progress))),
+            (None, None) => (map, ptr::null(), ptr::null_mut()),
         };
         let request = KBox::into_raw(request);
         // SAFETY: All are valid, and live until `complete`.
@@ -165,10 +177,10 @@ impl Queued {
             bindings::iomap_dio_rw(
                 Opaque::cast_into(&raw const (*request).copy),
                 iter,
-                &iomap::VTable::<M>::OPS,
+                map,
                 ops,
                 0,
-                progress,
+                private,
                 0,
             )
         };

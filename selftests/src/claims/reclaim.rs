@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use super::volume::mounted;
+use super::volume::is_strict;
 use crate::registry::Claim;
 use crate::registry::Expect;
 use crate::registry::FileSpec;
@@ -55,8 +55,7 @@ pub(super) const CLAIMS: &[Claim] = &[Claim {
 const SECONDS: u64 = 8;
 
 fn nothing_is_lost_in_a_storm_with_little_memory(stage: &Stage<'_>) -> Result<Outcome> {
-    let promised = mounted(stage).is_ok_and(|mount| mount.shows("coherency=strict"));
-    if !promised {
+    if !is_strict(stage) {
         return Err(skip(
             "nobody promises it here, and what a storm comes upon is chance: try `claims storm DIR`",
         ));

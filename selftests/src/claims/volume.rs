@@ -137,6 +137,11 @@ pub(super) fn is_cohfs(stage: &Stage<'_>) -> bool {
     mounted(stage).is_ok_and(|mount| mount.is_cohfs())
 }
 
+/// Says whether the claim is tried where nobody's bytes are to be lost or old, with `coherency=strict`.
+pub(super) fn is_strict(stage: &Stage<'_>) -> bool {
+    mounted(stage).is_ok_and(|mount| mount.shows("coherency=strict"))
+}
+
 /// Unmounts and mounts again, or skips the claim if somebody uses it.
 pub(super) fn again(mount: &Mount) -> Result<()> {
     match mount.again() {

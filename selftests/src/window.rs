@@ -20,7 +20,7 @@ use crate::sys;
 use crate::verdict::skip;
 
 /// How often a race is tried before the claim gives up and skips.
-pub const ATTEMPTS: u16 = 5;
+pub const ATTEMPTS: u16 = 4;
 
 /// How often the other side must have waited before it counts as made to wait.
 const WAITED: u16 = 3;

@@ -119,12 +119,16 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
             step.tick();
         }
     };
-    // Those at the end of the list take the longest, and so begin.
-    let longest_first = filesystems.iter().rev().copied().collect();
-    let outcomes = side_by_side(longest_first, lab.at_once(), |fs| {
-        try_claims(&lab, &fs, &benches, masters.path(), &on_event)
+    // Who takes longest begins, so that no processor is idle at the end.
+    let mut queue: Vec<_> = filesystems.iter().enumerate().collect();
+    queue.sort_by_key(|(_, fs)| !fs.slow);
+    let outcomes = side_by_side(queue, lab.at_once(), |(number, fs)| {
+        let outcome = try_claims(&lab, fs, &benches, masters.path(), &on_event)?;
+        Ok((number, outcome))
     });
-    let outcomes: Vec<_> = outcomes.into_iter().rev().collect::<Result<_>>()?;
+    let mut outcomes = outcomes.into_iter().collect::<Result<Vec<_>>>()?;
+    outcomes.sort_by_key(|(number, _)| *number);
+    let outcomes: Vec<_> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     step.done(format_args!(
         "{} on {} file systems",
         claims.len(),

@@ -25,6 +25,9 @@ pub(crate) struct FileSystem {
     pub(crate) mkfs: Mkfs,
     /// Whether the claims see it through NFS.
     pub(crate) nfs: bool,
+    /// Whether its claims take long: what it does for one write are several of a slow disk, or it makes
+    /// others wait for it.
+    pub(crate) slow: bool,
 }
 
 impl FileSystem {
@@ -64,6 +67,7 @@ const fn foreign(name: &'static str, mkfs: Mkfs) -> FileSystem {
         coherent: false,
         mkfs,
         nfs: false,
+        slow: false,
     }
 }
 
@@ -76,6 +80,7 @@ const fn ours(name: &'static str, options: &'static str, policy: &'static str) -
         coherent: matches!(policy.as_bytes(), b"seed" | b"strict"),
         mkfs: Mkfs::Ext2,
         nfs: false,
+        slow: matches!(policy.as_bytes(), b"strict"),
     }
 }
 
@@ -101,11 +106,18 @@ pub(crate) const ALL: [FileSystem; 15] = [
     FileSystem {
         fstype: "ext4",
         options: "data=journal",
+        slow: true,
         ..foreign("ext3", Mkfs::Program(&mkfs::EXT3))
     },
     foreign("xfs", Mkfs::Program(&mkfs::XFS)),
-    foreign("btrfs", Mkfs::Program(&mkfs::BTRFS)),
-    foreign("f2fs", Mkfs::Program(&mkfs::F2FS)),
+    FileSystem {
+        slow: true,
+        ..foreign("btrfs", Mkfs::Program(&mkfs::BTRFS))
+    },
+    FileSystem {
+        slow: true,
+        ..foreign("f2fs", Mkfs::Program(&mkfs::F2FS))
+    },
     foreign("exfat", Mkfs::Program(&mkfs::EXFAT)),
     FileSystem {
         options: "size=96m",

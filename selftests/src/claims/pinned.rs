@@ -2,9 +2,13 @@
 
 //! Pages that are the target of somebody's I/O while they are invalidated.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use anyhow::Result;
 
 use super::PAGE;
+use crate::file::ClaimFile;
 use crate::judge::Judge;
 use crate::mapping::Share;
 use crate::registry::Claim;
@@ -85,6 +89,17 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 const PAGE_LEN: usize = PAGE as usize;
 
+/// Gives the kernel time to mark the page at `start` dirty, into which a device read. If it was clean when the
+/// device was done, a work item does that, perhaps after the read has returned (`bio_check_pages_dirty` in
+/// `block/bio.c`). For a page that is no longer in the cache one waits in vain.
+fn let_become_dirty(file: &ClaimFile, start: u64) {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let is_clean = || sys::cachestat(file.file(), start, PAGE).is_ok_and(|stat| stat.dirty == 0);
+    while is_clean() && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
+}
+
 fn page_pinned_for_direct_read_is_not_orphaned(stage: &Stage<'_>) -> Result<Outcome> {
     let (file, source) = (stage.file()?, stage.file_number(1)?);
     let mut judge = Judge::new();
@@ -129,6 +144,7 @@ fn page_pinned_for_direct_read_is_not_orphaned(stage: &Stage<'_>) -> Result<Outc
                 }
             };
             look("load", &mapping.load(PAGE_LEN, PAGE_LEN));
+            let_become_dirty(&file, PAGE);
             let synced = file.file().sync_all();
             let (bytes, way) = file.on_disk(PAGE, PAGE_LEN)?;
             look(way, &bytes);
@@ -188,6 +204,7 @@ fn direct_read_into_page_that_is_written_directly(stage: &Stage<'_>) -> Result<O
             }
         };
         look("load", &mapping.load(PAGE_LEN, PAGE_LEN));
+        let_become_dirty(&file, PAGE);
         let synced = file.file().sync_all();
         let (bytes, way) = file.on_disk(PAGE, PAGE_LEN)?;
         look(way, &bytes);

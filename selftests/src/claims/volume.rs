@@ -358,6 +358,9 @@ fn mounted_with_sync_all_is_written_when_it_returns(stage: &Stage<'_>) -> Result
 fn reader_elsewhere_does_not_wait_for_a_cut_that_syncs(stage: &Stage<'_>) -> Result<Outcome> {
     const PAGES: u64 = 8;
     let mount = mounted(stage)?;
+    if mount.shows("data=journal") {
+        return Err(skip("who reads waits for the journal, or not, by chance"));
+    }
     let file = stage.scratch("v11.tmp", PAGES * PAGE)?;
     let mut judge = Judge::new();
     file.fill(1)?;

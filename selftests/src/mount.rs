@@ -28,7 +28,7 @@ use crate::sys;
 use crate::verdict::skip;
 
 /// How long the kernel may hold a file after its last user: khugepaged does, while it looks at a
-/// mapping of it.
+/// mapping of it, and so does io_uring, until a work item has cleaned up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is mounted on a directory.
@@ -192,15 +192,22 @@ impl Mount {
 
     /// Unmounts it, if it is mounted; waits for a while if somebody uses it.
     pub fn unmount(&self) -> Result<(), Errno> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match rustix::mount::unmount(&self.dir, UnmountFlags::empty()) {
-                Err(Errno::INVAL) => return Ok(()),
-                Err(Errno::BUSY) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-                done => return done,
+        match unmount(&self.dir) {
+            Err(Errno::INVAL) => Ok(()),
+            done => done,
+        }
+    }
+}
+
+/// Unmounts what is mounted on `dir`; waits for a while if somebody uses it.
+fn unmount(dir: &Path) -> Result<(), Errno> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match rustix::mount::unmount(dir, UnmountFlags::empty()) {
+            Err(Errno::BUSY) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
             }
+            done => return done,
         }
     }
 }
@@ -239,12 +246,12 @@ impl<'a> Mounted<'a> {
         Ok(Self(dir))
     }
 
-    /// Unmounts it.
+    /// Unmounts it; as [`Mount::unmount`], waits for a while if somebody uses it. If that is in vain, it goes
+    /// when its last file is closed.
     pub fn unmount(self) -> anyhow::Result<()> {
-        let dir = self.0;
+        unmount(self.0).with_context(|| format!("unmounting {}", self.0.display()))?;
         std::mem::forget(self);
-        rustix::mount::unmount(dir, UnmountFlags::empty())
-            .with_context(|| format!("unmounting {}", dir.display()))
+        Ok(())
     }
 }
 

@@ -138,12 +138,12 @@ impl<'a> Lab<'a> {
             .with_context(|| format!("running the machine {}", boot.name))
     }
 
-    /// How many machines run side by side, if there is memory for them: one more than there are
+    /// How many machines run side by side, if there is memory for them: `more` than there are
     /// processors, as machines wait for their slow disks.
-    pub(crate) fn at_once(&self) -> usize {
+    pub(crate) fn at_once(&self, more: usize) -> usize {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let room = available_memory().map_or(1, |mib| mib / (u64::from(MEMORY) + 256));
-        (processors + 1)
+        (processors + more)
             .min(usize::try_from(room).unwrap_or(1))
             .clamp(1, 5)
     }

@@ -122,7 +122,8 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
     // Who takes longest begins, so that no processor is idle at the end.
     let mut queue: Vec<_> = filesystems.iter().enumerate().collect();
     queue.sort_by_key(|(_, fs)| !fs.slow);
-    let outcomes = side_by_side(queue, lab.at_once(), |(number, fs)| {
+    // Half of the time with one more than there are processors all of them wait.
+    let outcomes = side_by_side(queue, lab.at_once(2), |(number, fs)| {
         let outcome = try_claims(&lab, fs, &benches, masters.path(), &on_event)?;
         Ok((number, outcome))
     });

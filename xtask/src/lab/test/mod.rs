@@ -133,7 +133,7 @@ pub(crate) fn run(ctx: &Context, choice: Choice, arguments: &Arguments) -> Resul
         }
         Ok(group)
     };
-    for group in side_by_side(jobs(&lab, arguments)?, lab.at_once(), tell_of) {
+    for group in side_by_side(jobs(&lab, arguments)?, lab.at_once(1), tell_of) {
         all.take(group?);
     }
     let results = Results {
